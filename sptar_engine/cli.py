@@ -1,0 +1,354 @@
+"""The command `sptar`. Exit codes: 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from sptar_engine import catalog, experiment, workspace
+from sptar_engine.artifacts import read_json, write_json
+from sptar_engine.configs import build_config, parse_overrides
+from sptar_engine.errors import Cancelled, ConfigError, InputError, SptarError
+from sptar_engine.experiment import DATASET, DECISIONS, Step
+from sptar_engine.pipeline import RESULT, StageResult, Store, run_stage
+from sptar_engine.presets import PRESETS
+from sptar_engine.registry import STAGES
+from sptar_engine.terminal import Board, print_comparison, print_queries
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors become one sentence on standard error."""
+    arguments = _parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models never come from the network
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        return command(arguments)
+    except (InputError, ConfigError) as error:
+        return _complain(error, BAD_INPUT)
+    except Cancelled as error:
+        return _complain(error, INTERRUPTED)
+    except KeyboardInterrupt:
+        return _complain("Stopped. Start the same command again to go on.", INTERRUPTED)
+    except SptarError as error:
+        return _complain(error, FAILED)
+    except BrokenPipeError:
+        # The reader, such as `head`, has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _complain(f"The system refused: {error.strerror or error}{where}.", FAILED)
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"sptar: {error}", file=sys.stderr)
+    return code
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    arms = experiment.parse_arms(arguments.arms)
+    asked = experiment.merge(
+        PRESETS[arguments.preset].settings, _models_asked(arguments), parse_overrides(arguments.set)
+    )
+    options = {"seeds": arguments.seeds, "decisions": bool(arguments.decisions)}
+    steps = experiment.plan(arms, asked, **options)
+    runner = _Runner(arguments, arms, Board(len(steps)))
+    with workspace.occupy(arguments.out), _stop_flag() as should_stop:
+        # The dataset is checked before anything slow: what is wrong with it is said within seconds.
+        runner.run(steps[:1], "cpu", should_stop)
+        runner.machine = machine = _machine(arguments.out, steps, runner.store)
+        decided = experiment.everywhere(dtype=machine["dtype"], threads=machine["threads"])
+        steps = experiment.plan(arms, experiment.merge(decided, asked), **options)
+        runner.run(steps, machine["device"], should_stop)
+        comparison = workspace.compare(arguments.out)
+        write_json(arguments.out / workspace.COMPARISON, comparison)
+    _conclude(comparison, steps, runner.done)
+    return DONE
+
+
+class _Runner:
+    """Runs steps, shows them on the board and writes experiment.json after each."""
+
+    def __init__(self, arguments: argparse.Namespace, arms: Sequence[str], board: Board) -> None:
+        self.store = Store(root=arguments.out, models=arguments.models)
+        self.machine: dict[str, Any] = {}
+        self.done: dict[str, StageResult] = {}
+        self._givens = _givens(arguments)
+        self._board = board
+        self._out: Path = arguments.out
+        self._about = {
+            "dataset": self._givens[DATASET].resolve().name, "preset": arguments.preset, "arms": list(arms),
+            "settings": parse_overrides(arguments.set), "seeds": arguments.seeds,
+        }  # fmt: skip
+
+    def run(self, steps: Sequence[Step], device: str, should_stop: Callable[[], bool]) -> None:
+        def finished(step: Step, result: StageResult) -> None:
+            self.done[step.step_id] = result
+            self._board.finish(step, result)
+            workspace.record(self._out, {**self._about, "machine": self.machine}, steps, self.done)
+
+        try:
+            experiment.run(
+                steps, self._givens, self.store, done=dict(self.done), device=device, report=self._board.show,
+                should_stop=should_stop, started=self._board.start, finished=finished,
+            )  # fmt: skip
+        finally:
+            self._board.close()
+
+
+def _conclude(comparison: dict[str, Any], steps: Sequence[Step], results: dict[str, StageResult]) -> None:
+    from sptar_engine.evaluation.compare import sentence
+
+    print_comparison(comparison)
+    arms = comparison["arms"]
+    last = list(arms)[-1]
+    for baseline in ("bm25", "zero_shot"):
+        if baseline in arms and baseline != last:
+            print(sentence(last, baseline, comparison))
+    for step in steps:
+        if step.stage == "train" and results[step.step_id].metrics.get("kept_untrained"):
+            print(f"{step.step_id}: {results[step.step_id].metrics['sentence']}")
+    written = {step.arms[0]: results[step.step_id] for step in steps if step.stage == "generate"}
+    print_queries({arm: result.metrics["sample_queries"][:3] for arm, result in written.items()})
+    for step in steps:
+        if step.stage == "package":
+            print(f"The trained retriever: {next(results[step.step_id].folder.glob('*.zip'))}")
+
+
+def _machine(out: Path, steps: Sequence[Step], store: Store) -> dict[str, Any]:
+    models = [step.config.as_dict()["model"] for step in steps if "model" in step.config.as_dict()]
+    if not models:
+        return workspace.machine(out, None, "")
+    name = str(models[0])
+    return workspace.machine(out, catalog.language_model_folder(name, store.models), name)
+
+
+def _models_asked(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    asked: dict[str, dict[str, Any]] = {}
+    if arguments.llm:
+        asked = experiment.everywhere(model=arguments.llm, language_model=arguments.llm)
+    if arguments.base:
+        asked = experiment.merge(asked, experiment.everywhere(base=arguments.base))
+    return asked
+
+
+def _givens(arguments: argparse.Namespace) -> dict[str, Path]:
+    if not arguments.dataset.is_dir():
+        raise InputError(f"{arguments.dataset} is not a folder; give a dataset in BEIR layout (corpus.jsonl, …).")
+    givens = {DATASET: arguments.dataset}
+    if arguments.decisions:
+        if not arguments.decisions.is_file():
+            raise InputError(f"{arguments.decisions} is not a file; --decisions takes a JSONL of verdicts.")
+        givens[DECISIONS] = arguments.decisions
+    return givens
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    overrides = parse_overrides(arguments.set)
+    for stage in overrides:
+        if stage != arguments.stage:
+            raise ConfigError(f"{stage}.…", f"this command runs only the stage {arguments.stage}")
+    config = build_config(arguments.stage, overrides.get(arguments.stage, {}))
+    inputs = {_role(path, arguments.stage): path for path in arguments.inputs}
+    store = Store(root=arguments.out, models=arguments.models)
+    board = Board()
+    with workspace.occupy(arguments.out), _stop_flag() as should_stop:
+        board.begin(arguments.stage)
+        try:
+            result = run_stage(config, inputs, store, device=_device(), report=board.show, should_stop=should_stop)
+        finally:
+            board.close()
+    print(json.dumps({"folder": str(result.folder), "reused": result.reused, "metrics": dict(result.metrics)}))
+    return DONE
+
+
+def _role(path: Path, stage: str) -> str:
+    """An input's role: the stage that made the folder, else what only the user can have given."""
+    if (path / RESULT).is_file():
+        return str(read_json(path / RESULT)["stage"])
+    return DATASET if stage == "prepare" else DECISIONS
+
+
+def _device() -> str:
+    from sptar_engine.runtime import pick_device
+
+    return pick_device()
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    comparison = workspace.compare(arguments.out)
+    if arguments.json:
+        print(json.dumps(comparison))
+    else:
+        print_comparison(comparison)
+    return DONE
+
+
+def _stages(arguments: argparse.Namespace) -> int:
+    del arguments
+    for spec in STAGES.values():
+        print(f"{spec.name} (version {spec.version}): {spec.help}")
+        print(f"  reads {', '.join(spec.needs)}" + (f"; takes {', '.join(spec.takes)}" if spec.takes else ""))
+        for field in dataclasses.fields(spec.config):
+            print(f"    {spec.name}.{field.name} = {field.default!r}  {field.metadata['help']}{_allowed(field)}")
+    return DONE
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    if field.metadata["choices"]:
+        return f" ({', '.join(field.metadata['choices'])})"
+    if field.metadata["low"] is not None:
+        return f" ({field.metadata['low']:g} to {field.metadata['high']:g})"
+    return ""
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from sptar_engine.data.health import dataset_health
+
+    print(json.dumps(dataset_health(arguments.dataset, models=arguments.models).as_dict(), indent=2))
+    return DONE
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from sptar_engine.retrieval.adhoc import search_folder
+
+    cache = arguments.models.parent / "cache"
+    hits = search_folder(
+        arguments.dataset, arguments.query, getattr(arguments, "with"), cache, arguments.models, arguments.depth
+    )
+    for place, (hit, document) in enumerate(hits, 1):
+        print(f"{place:3d}  {hit.score:9.4f}  {hit.doc_id}  {' '.join(document.content.split())[:100]}")
+    return DONE
+
+
+def _models_list(arguments: argparse.Namespace) -> int:
+    for entry in catalog.entries(arguments.models):
+        here = "here" if entry.available else "not on this machine"
+        print(f"{entry.name}  {entry.kind}  {entry.licence}  {entry.source}  {here}  {entry.note}".rstrip())
+    return DONE
+
+
+def _models_add(arguments: argparse.Namespace) -> int:
+    entry = catalog.add_model(arguments.folder, arguments.models, name=arguments.name, licence=arguments.licence)
+    print(f"Added {entry.name} ({entry.kind}, {entry.licence}); use it with {_switch(entry.kind)} {entry.name}")
+    return DONE
+
+
+def _switch(kind: str) -> str:
+    return "--llm" if kind == catalog.LANGUAGE_MODEL else "--base"
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from sptar_engine.data.sample.builder import write_sample
+
+    report = write_sample(arguments.out)
+    print(json.dumps(dataclasses.asdict(report)))
+    return DONE
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a stop at the next batch; a second one ends at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("sptar: stopping after this batch; once more to stop at once", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"sptar: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sptar", description="A search model for your documents from about fifty labelled examples.")
+    parser.add_argument("--models", type=Path, default=_default_models(), help="folder of language models and encoders")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_experiment(commands)
+    _add_run(commands)
+    one = _command(commands, "compare", _compare, "the arms of an experiment, with intervals and verdicts")
+    one.add_argument("out", type=Path, metavar="DIR")
+    one.add_argument("--json", action="store_true", help="one line of JSON")
+    _command(commands, "stages", _stages, "the stages and their options")
+    one = _command(commands, "health", _health, "what is in a dataset, and what is odd about it")
+    one.add_argument("dataset", type=Path)
+    one = _command(commands, "search", _search, "search a dataset's corpus")
+    one.add_argument("dataset", type=Path)
+    one.add_argument("query")
+    one.add_argument("--with", default="bm25", metavar="bm25|MODEL", help="bm25, a model's name or its folder")
+    one.add_argument("--depth", type=int, default=10, help="hits to show")
+    _add_models(commands)
+    one = _command(commands, "sample", _sample, "write the sample dataset, Python standard library help")
+    one.add_argument("out", type=Path, metavar="OUT")
+    return parser
+
+
+def _add_experiment(commands: Any) -> None:
+    one = _command(commands, "experiment", _experiment, "the whole way, for several arms, and the comparison")
+    one.add_argument("dataset", type=Path)
+    one.add_argument("--out", type=Path, required=True, help="folder for everything; start again to go on")
+    one.add_argument("--preset", choices=list(PRESETS), default="balanced", help="ready-made settings")
+    one.add_argument("--arms", default=",".join(experiment.ARMS), help="what to compare")
+    one.add_argument("--seeds", type=_count, default=1, metavar="N", help="train every arm N times")
+    one.add_argument("--decisions", type=Path, metavar="FILE", help="verdicts on weak queries, JSONL")
+    one.add_argument("--llm", metavar="NAME", help="language model for all stages")
+    one.add_argument("--base", metavar="NAME", help="base retriever for all stages")
+    one.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="see `sptar stages`")
+
+
+def _add_run(commands: Any) -> None:
+    one = _command(commands, "run", _run, "one stage")
+    one.add_argument("stage", choices=list(STAGES))
+    one.add_argument("--in", dest="inputs", type=Path, nargs="+", default=[], metavar="DIR", help="finished stages")
+    one.add_argument("--out", type=Path, required=True, help="folder of the store")
+    one.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="see `sptar stages`")
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="the models that may be used")
+    inner = models.add_subparsers(required=True, metavar="list|add")
+    _command(inner, "list", _models_list, "names, licences, and what is on this machine")
+    one = _command(inner, "add", _models_add, "put a folder with safetensors weights on the list")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--name", help="the name it gets (the folder's by default)")
+    one.add_argument("--licence", help="its licence, when its README does not say")
+
+
+def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], int], text: str) -> Any:
+    one = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    one.set_defaults(command=function)
+    return one
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
+    return int(text)
+
+
+def _default_models() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(os.environ.get("SPTAR_MODELS") or Path(home) / "sptar" / "models")

@@ -1,0 +1,287 @@
+"""The settings of every stage: one frozen dataclass each, with default, bounds and one line of help per field.
+
+Three readers use the metadata: validation here, `--help` on the command line, and the web form. Settings of type
+`str` with `choices` are menus; a field named `dtype` or `threads` is decided by the machine once per experiment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sptar_engine.errors import ConfigError
+
+Value = int | float | bool | str
+
+
+def option(
+    default: Value,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    model: str | None = None,
+) -> Any:
+    """Declare a setting. Bounds are inclusive. `model` says which kind of catalogue name a string is."""
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "model": model}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """Base of the settings. Raises ConfigError, naming the option, for a value out of range."""
+
+    STAGE: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            _check(f"{self.STAGE}.{spec.name}", getattr(self, spec.name), spec)
+
+    def as_dict(self) -> dict[str, Value]:
+        """The settings by name, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def _language_model() -> Any:
+    return option("smollm2-135m-instruct", "language model, a name of `sptar models list`", model="language_model")
+
+
+def _encoder() -> Any:
+    return option("all-minilm-l6-v2", "base retriever, a name of `sptar models list`", model="encoder")
+
+
+def _seed() -> Any:
+    return option(13, "seed of every random choice of this stage", low=0, high=2**31 - 1)
+
+
+def _dtype() -> Any:
+    return option(
+        "float32", "number format of the frozen language model", choices=("float32", "bfloat16", "float16")
+    )
+
+
+def _threads() -> Any:
+    return option(0, "CPU threads; 0 = as many as the machine decides", low=0, high=1024)
+
+
+def _document_tokens() -> Any:
+    return option(160, "a document is cut to this many tokens in a prompt", low=16, high=4096)
+
+
+def _query_tokens() -> Any:
+    return option(48, "a query is cut to this many tokens in a prompt", low=4, high=512)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig(StageConfig):
+    """Read the dataset, check it, split the labels, draw the pool of unlabelled documents."""
+
+    STAGE: ClassVar[str] = "prepare"
+    seed: int = _seed()
+    min_grade: int = option(1, "a judged document counts as relevant from this grade on", low=1, high=100)
+    train_queries: int = option(0, "use only the first so many training queries; 0 = all", low=0, high=10**6)
+    similarity: float = option(0.8, "word overlap from which two queries are called similar", low=0.1, high=1.0)
+    window_tokens: int = option(256, "documents longer than this many tokens are reported", low=16, high=10**6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig(StageConfig):
+    """Learn a soft prompt on the seed pairs while the language model stays frozen."""
+
+    STAGE: ClassVar[str] = "tune"
+    model: str = _language_model()
+    method: str = option(
+        "prompt_tuning", "kind of soft prompt", choices=("prompt_tuning", "prefix_tuning", "p_tuning")
+    )
+    virtual_tokens: int = option(50, "length of the soft prompt", low=1, high=512)
+    init_text: str = option("please generate query for this document", "words the soft prompt starts from")
+    epochs: int = option(8, "passes over the training queries at most", low=1, high=1000)
+    patience: int = option(3, "stop after so many epochs without a better held-out perplexity", low=1, high=1000)
+    batch_size: int = option(4, "pairs per step", low=1, high=256)
+    learning_rate: float = option(3e-2, "AdamW learning rate at the start, falling linearly", low=1e-6, high=1.0)
+    weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    examples: int = option(0, "example pairs shown before each training pair", low=0, high=4)
+    document_tokens: int = _document_tokens()
+    query_tokens: int = _query_tokens()
+    seed: int = _seed()
+    dtype: str = _dtype()
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectConfig(StageConfig):
+    """Choose the example pairs: draw candidate sets, keep the one with the lowest held-out perplexity."""
+
+    STAGE: ClassVar[str] = "select"
+    model: str = _language_model()
+    examples: int = option(1, "example pairs in the prompt (M of the paper)", low=1, high=4)
+    candidates: int = option(12, "example sets to try", low=1, high=10_000)
+    batch_tokens: int = option(4096, "document and query tokens in a batch", low=64, high=10**7)
+    document_tokens: int = _document_tokens()
+    query_tokens: int = _query_tokens()
+    seed: int = _seed()
+    dtype: str = _dtype()
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(StageConfig):
+    """Let the language model write queries for unlabelled documents."""
+
+    STAGE: ClassVar[str] = "generate"
+    model: str = _language_model()
+    documents: int = option(1000, "unlabelled documents to write queries for", low=1, high=10**8)
+    queries: int = option(1, "queries per document", low=1, high=50)
+    decoding: str = option("greedy", "take the likeliest word, or draw", choices=("greedy", "sample"))
+    temperature: float = option(0.7, "flatness of the draw (decoding = sample)", low=0.01, high=5.0)
+    top_p: float = option(0.95, "draw from the likeliest words of this total share", low=0.01, high=1.0)
+    max_new_tokens: int = option(48, "longest query, in tokens", low=4, high=512)
+    min_words: int = option(3, "shorter queries are dropped", low=1, high=50)
+    shard_documents: int = option(64, "documents written to disk at a time", low=1, high=10**6)
+    batch_tokens: int = option(4096, "document tokens in a batch", low=64, high=10**7)
+    document_tokens: int = _document_tokens()
+    query_tokens: int = _query_tokens()
+    seed: int = _seed()
+    dtype: str = _dtype()
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig(StageConfig):
+    """Keep a weak query only if BM25 finds its own document among the first `top_k`."""
+
+    STAGE: ClassVar[str] = "filter"
+    top_k: int = option(30, "keep a query whose document BM25 finds within this rank", low=1, high=100)
+    depth: int = option(100, "ranks are searched down to here", low=1, high=1000)
+    k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
+    near_copy: float = option(0.9, "word overlap with a seed query from which a query is a copy", low=0.1, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(StageConfig):
+    """Train the retriever on seeds and kept weak pairs; the untrained base is a candidate too."""
+
+    STAGE: ClassVar[str] = "train"
+    base: str = _encoder()
+    family: str = option("bi_encoder", "kind of retriever", choices=("bi_encoder",))
+    epochs: int = option(2, "passes over the pairs", low=1, high=1000)
+    batch_size: int = option(32, "pairs per step; the other documents of a batch are the negatives", low=2, high=4096)
+    learning_rate: float = option(2e-5, "AdamW learning rate after warm-up, falling linearly", low=1e-8, high=1.0)
+    warmup: float = option(0.1, "share of the steps spent warming up", low=0.0, high=1.0)
+    scale: float = option(20.0, "factor on the cosine similarity in the loss", low=0.1, high=1000.0)
+    max_length: int = option(256, "documents and queries are cut to this many tokens", low=16, high=8192)
+    negatives: int = option(0, "BM25 hard negatives per pair", low=0, high=16)
+    negatives_from: int = option(10, "skip this many first BM25 hits when looking for negatives", low=0, high=900)
+    weak_limit: int = option(0, "use at most this many weak pairs; 0 = all", low=0, high=10**8)
+    evaluations: int = option(3, "dev evaluations, spread evenly over the run", low=1, high=1000)
+    patience: int = option(10, "stop after so many evaluations without a better dev nDCG@10", low=1, high=1000)
+    dev_pool: int = option(0, "documents searched in a dev evaluation (judged ones always); 0 = all", low=0, high=10**8)
+    mixes: str = option(
+        "0.5,1.0", "shares of trained against base weights that are tried at the end, chosen on dev"
+    )
+    seed: int = _seed()
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(StageConfig):
+    """Rank the test queries and measure."""
+
+    STAGE: ClassVar[str] = "evaluate"
+    retriever: str = option("dense", "what ranks", choices=("bm25", "dense"))
+    base: str = _encoder()
+    depth: int = option(1000, "hits per query in the run file", low=100, high=100_000)
+    min_grade: int = option(1, "a judged document counts as relevant from this grade on", low=1, high=100)
+    k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
+    max_length: int = option(256, "documents and queries are cut to this many tokens", low=16, high=8192)
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageConfig(StageConfig):
+    """Make the archive that a user downloads."""
+
+    STAGE: ClassVar[str] = "package"
+    name: str = option("retriever", "name of the folder inside the archive")
+    language_model: str = option("smollm2-135m-instruct", "language model named in the card", model="language_model")
+    base: str = _encoder()
+
+
+CONFIGS: dict[str, type[StageConfig]] = {
+    config.STAGE: config
+    for config in (
+        PrepareConfig, TuneConfig, SelectConfig, GenerateConfig,
+        FilterConfig, TrainConfig, EvaluateConfig, PackageConfig,
+    )
+}  # fmt: skip
+
+
+def build_config(stage: str, settings: Mapping[str, Value]) -> StageConfig:
+    """Return the settings of a stage, defaults filled in. Strings are read as the field's type.
+
+    Raises ConfigError for an unknown option (naming the nearest) or a value out of range.
+    """
+    config = CONFIGS[stage]
+    specs = {spec.name: spec for spec in dataclasses.fields(config)}
+    for name in settings:
+        if name not in specs:
+            raise ConfigError(f"{stage}.{name}", _unknown(name, list(specs), stage))
+    return config(**{name: _read(f"{stage}.{name}", value, specs[name]) for name, value in settings.items()})
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, dict[str, Value]]:
+    """Read `STAGE.FIELD=VALUE` words into `{stage: {field: value}}`. Raises ConfigError."""
+    settings: dict[str, dict[str, Value]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        stage, dot, option_name = name.partition(".")
+        if not (equals and dot and option_name):
+            raise ConfigError(pair, "an option is written STAGE.FIELD=VALUE, for example filter.top_k=10")
+        if stage not in CONFIGS:
+            raise ConfigError(name, _unknown(stage, list(CONFIGS), "stage"))
+        settings.setdefault(stage, {})[option_name] = value
+    for stage, values in settings.items():
+        build_config(stage, values)
+    return settings
+
+
+def _unknown(name: str, known: list[str], where: str) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    return f"unknown {'stage' if where == 'stage' else f'option of {where}'}; the nearest is {nearest!r}"
+
+
+def _read(option_name: str, value: Value, spec: dataclasses.Field[Any]) -> Value:
+    if not isinstance(value, str) or spec.type == "str":
+        return value
+    if spec.type == "bool":
+        if value.lower() not in ("true", "false"):
+            raise ConfigError(option_name, f"{value!r} is not true or false")
+        return value.lower() == "true"
+    try:
+        return int(value) if spec.type == "int" else float(value)
+    except ValueError:
+        kind = "a whole number" if spec.type == "int" else "a number"
+        raise ConfigError(option_name, f"{value!r} is not {kind}") from None
+
+
+def _check(option_name: str, value: Value, spec: dataclasses.Field[Any]) -> None:
+    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+    expected = kinds[str(spec.type)]
+    if not isinstance(value, expected) or (isinstance(value, bool) and spec.type != "bool"):
+        raise ConfigError(option_name, f"{value!r} is not of type {spec.type}")
+    choices, low, high = spec.metadata["choices"], spec.metadata["low"], spec.metadata["high"]
+    if choices and value not in choices:
+        raise ConfigError(option_name, f"{value!r} is not one of {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(option_name, f"{value!r} is not a finite number")
+    too_small = low is not None and not isinstance(value, str) and value < low
+    too_large = high is not None and not isinstance(value, str) and value > high
+    if too_small or too_large:
+        raise ConfigError(option_name, f"{value!r} is out of range; allowed is {low:g} to {high:g}")

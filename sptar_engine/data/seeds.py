@@ -1,0 +1,45 @@
+"""The labelled pairs and the unlabelled pool, as the stage prepare left them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+from pathlib import Path
+
+from sptar_engine.artifacts import read_jsonl
+from sptar_engine.data.corpus import find_documents
+from sptar_engine.errors import ArtifactError
+from sptar_engine.records import Document, Query, SeedPair
+
+POOL_FILE = "pool.jsonl"
+
+
+def seeds_path(prepare: Path, split: str) -> Path:
+    """Where prepare keeps the relevant pairs of a split; only `train` and `dev` have any."""
+    return prepare / "seeds" / f"{split}.jsonl"
+
+
+def read_seeds(prepare: Path, split: str) -> dict[str, tuple[SeedPair, ...]]:
+    """The relevant pairs of a split by query id: queries in file order, each one's documents best grade first."""
+    rows = list(read_jsonl(seeds_path(prepare, split)))
+    documents = _documents(prepare, {row["doc_id"] for row in rows})
+    seeds: dict[str, tuple[SeedPair, ...]] = {}
+    for row in rows:
+        pair = SeedPair(Query(row["query_id"], row["query"]), documents[row["doc_id"]])
+        seeds[row["query_id"]] = (*seeds.get(row["query_id"], ()), pair)
+    return seeds
+
+
+def read_pool(prepare: Path, limit: int) -> list[Document]:
+    """The first `limit` documents of the unlabelled pool, in its random order; fewer when the pool is smaller."""
+    doc_ids = [row["doc_id"] for row in islice(read_jsonl(prepare / POOL_FILE), limit)]
+    documents = _documents(prepare, set(doc_ids))
+    return [documents[doc_id] for doc_id in doc_ids]
+
+
+def _documents(prepare: Path, doc_ids: Collection[str]) -> dict[str, Document]:
+    documents = find_documents(prepare, doc_ids)
+    if len(documents) < len(doc_ids):
+        missing = min(set(doc_ids) - documents.keys())
+        raise ArtifactError(f"{prepare / 'corpus.jsonl'} lacks the document {missing!r}")
+    return documents

@@ -1,0 +1,247 @@
+"""Runs a stage at most once: finds its result in the store, or makes it, checks it and gives it its name.
+
+A stage's folder is named by the hash of (stage, version, settings, hashes of the inputs). `run_stage` is the only
+writer of `result.json`, which is written last: a folder that has one is finished (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib.metadata
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sptar_engine import catalog
+from sptar_engine.artifacts import checksums, content_hash, read_json, sha256_file, sha256_json, write_json
+from sptar_engine.configs import StageConfig
+from sptar_engine.errors import ArtifactError, InputError, StageError, StaleAttempt
+from sptar_engine.registry import STAGES
+from sptar_engine.stage import SCRATCH, Progress, StageContext
+
+RESULT = "result.json"
+_KEY_LENGTH = 16  # hex digits of the folder name: 64 bits, ample for one project's store
+_DATASET_FILES = ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv", "pairs.*")
+_PACKAGES = ("sptar", "torch", "transformers", "peft", "sentence-transformers", "pyserini", "ir-measures")
+
+
+def _always() -> bool:
+    return True
+
+
+def _silent(progress: Progress) -> None:
+    del progress
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A finished stage: its folder and what its result.json says."""
+
+    stage: str
+    folder: Path
+    metrics: Mapping[str, Any]
+    seconds: float
+    digest: str
+    reused: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Where the stages of one project live. `stages/` holds results, `cache/` what may be rebuilt."""
+
+    root: Path
+    models: Path
+
+    def folder(self, stage: str, key: str) -> Path:
+        """The folder of a finished stage."""
+        return self.root / "stages" / f"{stage}-{key}"
+
+    @property
+    def cache(self) -> Path:
+        """Derived data by content, such as a Lucene index."""
+        return self.root / "cache"
+
+
+def run_stage(
+    config: StageConfig,
+    inputs: Mapping[str, Path],
+    store: Store,
+    *,
+    device: str = "cpu",
+    report: Callable[[Progress], None] = _silent,
+    should_stop: Callable[[], bool] = lambda: False,
+    fence: Callable[[], bool] = _always,
+) -> StageResult:
+    """Return the result of a stage, from the store when it is there and whole, else by running it.
+
+    `inputs` maps roles to finished stage folders, and `dataset` or `decisions` to what the user gave. `fence` is
+    asked, under the store's lock, whether this attempt still owns the stage before it gets its name; if not,
+    StaleAttempt is raised and the attempt's folder goes. Raises StageError for a full disk; what is finished stays.
+    """
+    spec = STAGES[config.STAGE]
+    missing = [role for role in spec.needs if role not in inputs]
+    unknown = sorted(set(inputs) - set(spec.needs) - set(spec.takes))
+    if missing or unknown:
+        problem = f"needs the input {missing[0]}" if missing else f"does not take the input {unknown[0]}"
+        raise InputError(f"The stage {spec.name} {problem}; it needs {', '.join(spec.needs)}.")
+    hashes = {role: input_digest(role, path) for role, path in sorted(inputs.items())}
+    key = stage_key(config, hashes, store.models)
+    folder = store.folder(spec.name, key)
+    if (found := finished(folder)) is not None:
+        return found
+    with _disk_errors(folder):
+        attempt = _claim(store, folder)
+        context = StageContext(
+            stage=spec.name, out_dir=attempt, inputs=dict(inputs), cache=store.cache, models=store.models,
+            device=device, report=report, should_stop=should_stop,
+        )  # fmt: skip
+        start = time.monotonic()
+        output = spec.load()(config, context)
+        shutil.rmtree(attempt / SCRATCH, ignore_errors=True)
+        artifacts = checksums(attempt, skip=frozenset({RESULT}))
+        write_json(
+            attempt / RESULT,
+            {
+                "stage": spec.name, "version": spec.version, "key": key, "config": config.as_dict(),
+                "seed": config.as_dict().get("seed"), "inputs": hashes, "metrics": dict(output.metrics),
+                "artifacts": artifacts, "digest": sha256_json(artifacts),
+                "seconds": round(time.monotonic() - start, 3), "device": device, "versions": _versions(),
+            },
+        )  # fmt: skip
+        _publish(store, attempt, folder, fence)
+    made = _read(folder, reused=False)
+    assert made is not None
+    return made
+
+
+def stage_key(config: StageConfig, input_hashes: Mapping[str, str], models: Path) -> str:
+    """The name of a stage's work: same key, same result. Models count with their exact revision."""
+    spec = STAGES[config.STAGE]
+    revisions = {name: catalog.describe(name, kind, models).revision for name, kind in _models(config)}
+    parts = [spec.name, spec.version, config.as_dict(), dict(input_hashes), revisions]
+    return sha256_json(parts)[:_KEY_LENGTH]
+
+
+def finished(folder: Path) -> StageResult | None:
+    """The result in a folder, or None when there is none or a file of it is not what its checksum says.
+
+    A damaged folder is removed, so that the stage is done again.
+    """
+    result = _read(folder, reused=True)
+    if result is None:
+        return None
+    recorded = read_json(folder / RESULT)["artifacts"]
+    if checksums(folder, skip=frozenset({RESULT, SCRATCH})) != recorded:
+        shutil.rmtree(folder)
+        return None
+    return result
+
+
+def _read(folder: Path, *, reused: bool) -> StageResult | None:
+    if not (folder / RESULT).is_file():
+        return None
+    try:
+        row = read_json(folder / RESULT)
+        return StageResult(row["stage"], folder, row["metrics"], row["seconds"], row["digest"], reused)
+    except (ArtifactError, KeyError):
+        return None
+
+
+def input_digest(role: str, path: Path) -> str:
+    """What an input counts as in a key: a stage's artefacts, or the bytes of what the user gave.
+
+    Redoing a stage with equal artefacts thus changes nothing after it. Of a dataset only its own files count.
+    """
+    if (path / RESULT).is_file():
+        return str(read_json(path / RESULT)["digest"])
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the folder of a finished stage, a dataset or a file.")
+    if role == "dataset" and path.is_dir():
+        files = sorted(file for pattern in _DATASET_FILES for file in path.glob(pattern) if file.is_file())
+        return sha256_json({file.relative_to(path).as_posix(): sha256_file(file) for file in files})
+    return content_hash(path)
+
+
+def _models(config: StageConfig) -> Iterator[tuple[str, str]]:
+    values = config.as_dict()
+    for name, spec in type(config).__dataclass_fields__.items():
+        if kind := spec.metadata.get("model"):
+            yield str(values[name]), kind
+
+
+def _claim(store: Store, folder: Path) -> Path:
+    """Make this attempt's folder, taking over the scratch of an earlier one that stopped.
+
+    The earlier folder is renamed, not copied: should its process still live, its next write fails there.
+    """
+    with _locked(store):
+        attempts = sorted(folder.parent.glob(f"{folder.name}.attempt-*"), key=_attempt_number)
+        number = _attempt_number(attempts[-1]) + 1 if attempts else 1
+        attempt = folder.with_name(f"{folder.name}.attempt-{number}")
+        if attempts:
+            os.rename(attempts[-1], attempt)
+            _keep_scratch_only(attempt)
+        else:
+            attempt.mkdir(parents=True)
+        for stale in attempts[:-1]:
+            shutil.rmtree(stale, ignore_errors=True)
+    return attempt
+
+
+def _keep_scratch_only(attempt: Path) -> None:
+    for path in attempt.iterdir():
+        if path.is_dir() and path.name != SCRATCH:
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def _attempt_number(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _publish(store: Store, attempt: Path, folder: Path, fence: Callable[[], bool]) -> None:
+    with _locked(store):
+        if not attempt.exists() or not fence() or _read(folder, reused=True) is not None:
+            shutil.rmtree(attempt, ignore_errors=True)
+            raise StaleAttempt(f"Another run finished {folder.name} meanwhile; this one left nothing behind.")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(attempt, folder)
+
+
+@contextmanager
+def _locked(store: Store) -> Iterator[None]:
+    store.root.mkdir(parents=True, exist_ok=True)
+    (store.root / "stages").mkdir(exist_ok=True)
+    with (store.root / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StageError(
+                f"The disk is full: {folder.parent} could not take more. What was finished stays; "
+                "free some space and start the same command again."
+            ) from error
+        raise
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

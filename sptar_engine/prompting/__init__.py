@@ -1,0 +1,1 @@
+"""Prompts: template, soft prompt, perplexity and batched generation."""

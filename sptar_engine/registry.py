@@ -1,0 +1,51 @@
+"""The stages by name: where their code is, what they read, and their version. Imports none of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from sptar_engine.configs import CONFIGS, StageConfig
+from sptar_engine.stage import StageContext, StageOutput
+
+Run = Callable[[StageConfig, StageContext], StageOutput]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """A stage as the pipeline sees it.
+
+    `version` is part of every cache key: raise it when the stage's results change. `needs` are the roles it
+    cannot do without, `takes` those it uses when given.
+    """
+
+    name: str
+    version: int
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
+    help: str
+
+    @property
+    def config(self) -> type[StageConfig]:
+        """The settings class."""
+        return CONFIGS[self.name]
+
+    def load(self) -> Run:
+        """Import the stage and return its `run` function. Only here are torch and Java within reach."""
+        return cast(Run, importlib.import_module(f"sptar_engine.stages.{self.name}").run)
+
+
+_SPECS = (
+    StageSpec("prepare", 1, ("dataset",), (), "check the dataset, split the labels, draw the unlabelled pool"),
+    StageSpec("tune", 1, ("prepare",), (), "learn a soft prompt on the seed pairs"),
+    StageSpec("select", 1, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
+    StageSpec("generate", 1, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
+    StageSpec("filter", 1, ("prepare", "generate"), (), "keep queries that find their own document"),
+    StageSpec("train", 1, ("prepare",), ("filter", "decisions"), "train the retriever"),
+    StageSpec("evaluate", 1, ("prepare",), ("train",), "rank the test queries and measure"),
+    StageSpec("package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download"),
+)
+
+STAGES: dict[str, StageSpec] = {spec.name: spec for spec in _SPECS}

@@ -1,0 +1,1 @@
+"""BM25 by Lucene and exact dense search."""

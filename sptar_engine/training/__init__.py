@@ -1,0 +1,1 @@
+"""Training loops of soft prompts and retrievers."""

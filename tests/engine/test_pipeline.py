@@ -1,0 +1,211 @@
+"""A stage runs at most once, leaves a whole result or none, and hands its scratch to the next attempt."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sptar_engine.configs import FilterConfig, PrepareConfig, StageConfig, TuneConfig
+from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
+from sptar_engine.pipeline import RESULT, StageResult, Store, run_stage, stage_key
+from sptar_engine.registry import StageSpec
+from sptar_engine.stage import StageContext, StageOutput
+
+Run = Callable[[StageConfig, StageContext], StageOutput]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(root=tmp_path / "out", models=tmp_path / "models")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / "corpus.jsonl").write_text('{"_id": "1", "text": "a"}\n')
+    return folder
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
+    """Put a fast fake in the place of every stage."""
+
+    def put(run: Run) -> None:
+        monkeypatch.setattr(StageSpec, "load", lambda spec: run)
+
+    return put
+
+
+def write_output(config: StageConfig, context: StageContext) -> StageOutput:
+    (context.out_dir / "numbers.txt").write_text("1\n")
+    (context.scratch / "shard").write_text("temporary")
+    return StageOutput({"count": 1})
+
+
+def prepare(store: Store, dataset: Path, **settings: float) -> StageResult:
+    return run_stage(PrepareConfig(**settings), {"dataset": dataset}, store)
+
+
+def attempts(store: Store) -> list[str]:
+    return [path.name for path in (store.root / "stages").glob("*.attempt-*")]
+
+
+def test_result_holds_config_seed_metrics_checksums_and_versions(store, dataset, use) -> None:
+    use(write_output)
+    result = prepare(store, dataset, seed=7)
+    row = json.loads((result.folder / RESULT).read_text())
+    assert row["stage"] == "prepare" and row["seed"] == 7 and row["config"]["min_grade"] == 1
+    assert row["metrics"] == {"count": 1}
+    # sha256 of "1\n", computed by sha256sum
+    assert row["artifacts"] == {"numbers.txt": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865"}
+    assert set(row["inputs"]) == {"dataset"}
+    assert row["versions"]["torch"] == "2.13.0+cpu" or row["versions"]["torch"].startswith("2.13.0")
+    assert not (result.folder / "scratch").exists()
+
+
+def test_same_work_is_not_done_twice(store, dataset, use) -> None:
+    runs: list[int] = []
+
+    def count(config: StageConfig, context: StageContext) -> StageOutput:
+        runs.append(1)
+        return write_output(config, context)
+
+    use(count)
+    first, second = prepare(store, dataset), prepare(store, dataset)
+    assert runs == [1]
+    assert (first.reused, second.reused) == (False, True)
+    assert first.folder == second.folder
+
+
+def test_another_option_or_another_dataset_is_another_result(store, dataset, use) -> None:
+    use(write_output)
+    folders = {prepare(store, dataset).folder, prepare(store, dataset, seed=14).folder}
+    (dataset / "corpus.jsonl").write_text('{"_id": "1", "text": "b"}\n')
+    folders.add(prepare(store, dataset).folder)
+    assert len(folders) == 3
+
+
+def test_a_file_that_is_no_part_of_the_dataset_changes_nothing(store, dataset, use) -> None:
+    use(write_output)
+    first = prepare(store, dataset)
+    (dataset / "notes.txt").write_text("x")
+    assert prepare(store, dataset).folder == first.folder
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "extra"])
+def test_damaged_artifact_is_made_again(store, dataset, use, damage) -> None:
+    use(write_output)
+    path = prepare(store, dataset).folder / "numbers.txt"
+    if damage == "flip":
+        path.write_text("3\n")
+    elif damage == "truncate":
+        path.write_text("1")
+    elif damage == "remove":
+        path.unlink()
+    else:
+        path.with_name("more.txt").write_text("")
+    again = prepare(store, dataset)
+    assert not again.reused
+    assert path.read_text() == "1\n"
+
+
+def test_cut_off_result_file_is_no_result(store, dataset, use) -> None:
+    use(write_output)
+    result = prepare(store, dataset)
+    text = (result.folder / RESULT).read_text()
+    (result.folder / RESULT).write_text(text[: len(text) // 2])
+    assert not prepare(store, dataset).reused
+
+
+def test_redoing_a_stage_equally_keeps_what_follows(store, dataset, use) -> None:
+    use(write_output)
+    first = prepare(store, dataset)
+    tuned = run_stage(TuneConfig(), {"prepare": first.folder}, store)
+    (first.folder / "numbers.txt").write_text("damaged")
+    again = prepare(store, dataset)
+    assert run_stage(TuneConfig(), {"prepare": again.folder}, store).folder == tuned.folder
+
+
+def test_cancelled_stage_leaves_no_result_and_its_scratch_is_taken_over(store, dataset, use) -> None:
+    seen: list[list[str]] = []
+
+    def stop_once(config: StageConfig, context: StageContext) -> StageOutput:
+        seen.append(sorted(path.name for path in context.out_dir.rglob("*") if path.is_file()))
+        (context.scratch / f"shard-{len(seen)}").write_text("done")
+        (context.out_dir / "half.txt").write_text("half")
+        context.tick(1, 2, "working")
+        return StageOutput({})
+
+    use(stop_once)
+    with pytest.raises(Cancelled, match="again"):
+        run_stage(PrepareConfig(), {"dataset": dataset}, store, should_stop=lambda: True)
+    assert not list((store.root / "stages").glob(f"*/{RESULT}"))
+    assert attempts(store)[0].endswith(".attempt-1")
+    prepare(store, dataset)
+    assert seen == [[], ["shard-1"]]
+    assert attempts(store) == []
+
+
+def test_attempt_that_lost_its_fence_leaves_nothing(store, dataset, use) -> None:
+    use(write_output)
+    with pytest.raises(StaleAttempt):
+        run_stage(PrepareConfig(), {"dataset": dataset}, store, fence=lambda: False)
+    assert list((store.root / "stages").iterdir()) == []
+
+
+def test_attempt_that_finds_the_name_taken_leaves_the_first_result(store, dataset, use) -> None:
+    def slow(config: StageConfig, context: StageContext) -> StageOutput:
+        use(write_output)
+        prepare(store, dataset)  # another process is faster
+        (context.out_dir / "numbers.txt").parent.mkdir(exist_ok=True)
+        return StageOutput({})
+
+    use(slow)
+    with pytest.raises((StaleAttempt, FileNotFoundError)):
+        prepare(store, dataset)
+    assert attempts(store) == []
+    assert prepare(store, dataset).reused
+
+
+def test_full_disk_says_so_and_keeps_what_was_finished(store, dataset, use) -> None:
+    use(write_output)
+    first = prepare(store, dataset)
+
+    def full(config: StageConfig, context: StageContext) -> StageOutput:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    use(full)
+    with pytest.raises(StageError, match="disk is full"):
+        run_stage(TuneConfig(), {"prepare": first.folder}, store)
+    assert prepare(store, dataset).reused
+
+
+@pytest.mark.parametrize(
+    ("config", "roles", "words"),
+    [
+        (FilterConfig(), ["prepare"], "needs the input generate"),
+        (PrepareConfig(), ["dataset", "tune"], "does not take the input tune"),
+        (PrepareConfig(), [], "needs the input dataset"),
+    ],
+)
+def test_wrong_inputs_are_named(store, dataset, config, roles, words) -> None:
+    with pytest.raises(InputError, match=words):
+        run_stage(config, dict.fromkeys(roles, dataset), store)
+
+
+def test_input_that_does_not_exist_is_named(store, tmp_path) -> None:
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        run_stage(PrepareConfig(), {"dataset": tmp_path / "nowhere"}, store)
+
+
+def test_key_depends_on_the_exact_model(store, monkeypatch) -> None:
+    from sptar_engine import catalog
+
+    before = stage_key(TuneConfig(), {"prepare": "x"}, store.models)
+    entry = catalog.describe("smollm2-135m-instruct", catalog.LANGUAGE_MODEL, store.models)
+    newer = catalog.ModelEntry(entry.name, entry.kind, entry.licence, entry.source, "9.9", entry.folder)
+    monkeypatch.setattr(catalog, "describe", lambda name, kind, models: newer)
+    assert stage_key(TuneConfig(), {"prepare": "x"}, store.models) != before
