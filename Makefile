@@ -45,7 +45,7 @@ var/sample: | .venv/installed
 
 # The stamps are written last, so an installation that was interrupted is taken up again.
 .venv/installed: pyproject.toml $(pins)
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(is_311)' || { \
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(is_311)' 2>/dev/null || { \
 	    echo "SPTAR needs Python 3.11, and '$(PYTHON)' is not: install it, or name it: make PYTHON=/path/to/python3.11" >&2; \
 	    exit 1; }
 	@$(PYTHON) -m venv .venv || { \

@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors become one sentence on standard error."""
     arguments = _parser().parse_args(argv)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models never come from the network
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # loading bars would tear up our own
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command

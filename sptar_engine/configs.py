@@ -188,6 +188,19 @@ class TrainConfig(StageConfig):
     seed: int = _seed()
     threads: int = _threads()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0 < share <= 1 for share in self.shares):
+            raise ConfigError("train.mixes", f"{self.mixes!r}: a share is above 0 and at most 1")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """`mixes` as numbers, rising, each once. Raises ConfigError when it is no list of numbers."""
+        try:
+            return tuple(sorted({float(word) for word in self.mixes.split(",")}))
+        except ValueError:
+            raise ConfigError("train.mixes", f"{self.mixes!r} is not a list of numbers such as 0.5,1.0") from None
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(StageConfig):

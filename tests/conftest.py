@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Before any import of a Hugging Face library, which read these once.
+# Before any import of torch or a Hugging Face library, which read these once. Subprocesses inherit them.
 os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch's threads: the same sums in the same order on every machine
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,14 +19,6 @@ from sptar_engine.stage import StageContext
 from tests import tiny_models, toy_data
 
 MakeContext = Callable[..., StageContext]
-_THREADS = 2
-
-
-def pytest_sessionstart() -> None:
-    """Two threads, whatever the machine has: the same sums in the same order everywhere."""
-    import torch
-
-    torch.set_num_threads(_THREADS)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from sptar_engine.records import Document, Qrels, Query
 
 __all__ = [
     "CORPUS_FILE", "QUERIES_FILE", "SPLITS", "FileCorpus", "Tally", "find_documents", "iter_documents",
-    "qrels_path", "read_corpus", "read_qrels", "read_queries", "write_dataset",
+    "qrels_path", "read_corpus", "read_qrels", "read_queries", "write_corpus", "write_dataset", "write_labels",
 ]  # fmt: skip
 
 QUERIES_FILE = "queries.jsonl"
@@ -60,7 +60,17 @@ def write_dataset(
 
     `documents` may be a stream. Raises InputError for an id that could not be read back.
     """
+    write_corpus(folder, documents)
+    write_labels(folder, queries, qrels)
+
+
+def write_corpus(folder: Path, documents: Iterable[Document]) -> None:
+    """Write corpus.jsonl from a stream. Raises InputError for an id that could not be read back."""
     write_jsonl(folder / CORPUS_FILE, map(_document_row, documents))
+
+
+def write_labels(folder: Path, queries: Iterable[Query], qrels: Mapping[str, Qrels]) -> None:
+    """Write queries.jsonl and a qrels file for each split. Raises InputError for an id that could not be read back."""
     write_jsonl(folder / QUERIES_FILE, map(_query_row, queries))
     for split, judged in qrels.items():
         with atomic_writer(qrels_path(folder, split)) as stream:

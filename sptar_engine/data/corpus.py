@@ -53,9 +53,9 @@ def find_documents(folder: Path, doc_ids: Collection[str]) -> dict[str, Document
     """The documents of these ids, in one pass that stops when all are found. Unknown ids are left out."""
     missing = set(doc_ids)
     found: dict[str, Document] = {}
-    for _, document in _read_rows(folder / CORPUS_FILE, Tally()):
-        if not missing:
-            break
+    rows = _read_rows(folder / CORPUS_FILE, Tally())
+    while missing and (row := next(rows, None)):
+        document = row[1]
         if document.doc_id in missing:
             missing.remove(document.doc_id)
             found[document.doc_id] = document
@@ -93,17 +93,18 @@ class FileCorpus(Mapping[str, Document]):
         return self._length
 
     def __iter__(self) -> Iterator[str]:
-        return (document.doc_id for document in self._stream())
+        return (document.doc_id for document in self.documents())
 
     def items(self) -> ItemsView[str, Document]:
-        """Ids and documents, read as one stream."""
+        """Ids and documents; iterating reads one stream."""
         return _StreamedItems(self)
 
     def values(self) -> ValuesView[Document]:
-        """Documents, read as one stream."""
+        """Documents; iterating reads one stream."""
         return _StreamedValues(self)
 
-    def _stream(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[Document]:
+        """The documents in corpus order, read as one stream."""
         return (document for _, document in _read_rows(self._path, Tally()) if document.content)
 
     def _add(self, line: Line, document: Document) -> None:
@@ -120,14 +121,14 @@ class _StreamedItems(ItemsView[str, Document]):
     _mapping: FileCorpus
 
     def __iter__(self) -> Iterator[tuple[str, Document]]:
-        return ((document.doc_id, document) for document in self._mapping._stream())
+        return ((document.doc_id, document) for document in self._mapping.documents())
 
 
 class _StreamedValues(ValuesView[Document]):
     _mapping: FileCorpus
 
     def __iter__(self) -> Iterator[Document]:
-        return self._mapping._stream()
+        return self._mapping.documents()
 
 
 def _read_rows(path: Path, tally: Tally) -> Iterator[tuple[Line, Document]]:
@@ -138,7 +139,7 @@ def _parse_document(line: Line, tally: Tally) -> Document:
     row = parse_object(line)
     doc_id = parse_id(line, row.get("_id"), "_id")
     if "text" not in row:
-        raise line.error(f"the document {quoted(doc_id)} has no text; a row is {{\"_id\", \"title\", \"text\"}}")
+        raise line.error(f"the document {quoted(doc_id)} has no text; a row is _id, title, text")
     text, replaced_in_text = parse_text(line, row, "text")
     title, replaced_in_title = parse_text(line, row, "title") if "title" in row else ("", 0)
     tally.replaced_characters += replaced_in_text + replaced_in_title

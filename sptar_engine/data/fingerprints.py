@@ -59,4 +59,4 @@ class FingerprintTable:
 
 
 def _zeros(count: int) -> array[int]:
-    return array("Q", bytes(8 * count))
+    return array("Q", [0]) * count

@@ -9,7 +9,9 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +29,8 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # UTF-16 either way, UTF-32 big-endian
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # valid in JSON; a database or an encoder breaks on them
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_BLOCK = 1 << 20  # bytes
+_MAX_DIGITS = 1000  # of a whole number; Python itself stops at 4,300, with a message about its own settings
 _QUOTED_CHARACTERS = 60  # of a value that is quoted in a message
 
 
@@ -59,21 +63,25 @@ def read_lines(path: Path) -> Iterator[Line]:
 
     Raises InputError for a file that is missing or not readable, not UTF-8, or has a line over MAX_LINE_BYTES.
     """
-    try:
-        with path.open("rb") as stream:
-            offset = _skip_mark(path, stream.peek(4)[:4])
-            stream.seek(offset)
-            number = 0
-            while raw := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                text = _decode(path, number, raw)
-                if text and not text.isspace():
-                    yield Line(path, number, offset, text)
-                offset += len(raw)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    with _opened(path) as stream:
+        offset = _skip_mark(path, stream.peek(4)[:4])
+        stream.seek(offset)
+        number = 0
+        while raw := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            text = _decode(path, number, raw)
+            if text and not text.isspace():
+                yield Line(path, number, offset, text)
+            offset += len(raw)
+
+
+def count_lines(path: Path) -> int:
+    """Number of lines, blank ones too, for a progress bar: some 1 GB/s. Raises InputError as `read_lines`."""
+    count, block = 0, b"\n"
+    with _opened(path) as stream:
+        while chunk := stream.read(_BLOCK):
+            count, block = count + chunk.count(b"\n"), chunk
+    return count + (not block.endswith(b"\n"))
 
 
 def line_at(path: Path, offset: int) -> Line:
@@ -99,7 +107,7 @@ def parse_object(line: Line) -> dict[str, Any]:
     except RecursionError:
         raise line.error("the JSON is nested too deeply; a row is one flat object") from None
     except ValueError as error:
-        raise line.error(_sentence(error)) from None
+        raise line.error(str(error)) from None
     if not isinstance(value, dict):
         raise line.error(f"a row must be a JSON object in braces, not {_kind(value)}")
     return value
@@ -147,7 +155,20 @@ def parse_text(line: Line, row: dict[str, Any], name: str) -> tuple[str, int]:
 
 def clean_text(text: str) -> tuple[str, int]:
     """Replace NUL and lone surrogates by U+FFFD. Returns the text and how many characters were replaced."""
+    if text.isascii() and "\0" not in text:  # 20 times as fast as the search, and true of most English text
+        return text, 0
     return _UNSTORABLE.subn(REPLACEMENT, text)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _skip_mark(path: Path, head: bytes) -> int:
@@ -175,11 +196,6 @@ def _broken(line: Line, error: json.JSONDecodeError) -> str:
     return f"cut short or not JSON ({where}); a row is one JSON object on one line"
 
 
-def _sentence(error: ValueError) -> str:
-    # Python refuses to read a whole number of more than 4,300 digits with a message about its own settings.
-    return "a number has too many digits to be read" if "digits" in str(error) else str(error)
-
-
 def _kind(value: object) -> str:
     kinds = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
@@ -198,6 +214,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a value that JSON allows")
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits; at most {_MAX_DIGITS} are read")
+    return int(digits)
+
+
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
@@ -207,5 +229,9 @@ def _finite(digits: str) -> float:
 
 # strict=False admits raw control characters within a text: a NUL is replaced and counted, not a reason to refuse.
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_refuse_constant, strict=False
+    object_pairs_hook=_unique_keys,
+    parse_int=_whole,
+    parse_float=_finite,
+    parse_constant=_refuse_constant,
+    strict=False,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sptar_engine.errors import ArtifactError, StageError
 from sptar_engine.records import Document, Prompt, Query, SeedPair
 
 PROMPT_FILE = "prompt.json"
+ADAPTER_FOLDER = "adapter"  # in the folder of tune
 _ID_LETTERS = 10  # of a hex digest: 40 bits, no two of 10,000 candidate sets share one (p < 1e-4)
 
 
@@ -18,6 +20,11 @@ def make_prompt(examples: tuple[SeedPair, ...], adapter: Path | None) -> Prompt:
     kind = "hard" if adapter is None else "soft"
     ids = [[pair.query.query_id, pair.document.doc_id] for pair in examples]
     return Prompt(f"{kind}-{sha256_json(ids)[:_ID_LETTERS]}", examples, adapter)
+
+
+def adapter_folder(inputs: Mapping[str, Path]) -> Path | None:
+    """The soft prompt among a stage's inputs, where the role `tune` has it; None in an arm without one."""
+    return inputs["tune"] / ADAPTER_FOLDER if "tune" in inputs else None
 
 
 def write_prompt(select_folder: Path, prompt: Prompt) -> None:

@@ -57,8 +57,8 @@ def mean_loss(losses: Iterable[QueryLoss]) -> float:
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss); infinite where that is beyond a float."""
-    return math.exp(loss) if loss < 700 else math.inf  # exp(709.8) is the largest
+    """exp(loss), capped where a float ends, so that it can always be written."""
+    return math.exp(min(loss, 700.0))
 
 
 def token_losses(language_model: LanguageModel, prefix: Prefix, items: Sequence[Item]) -> Tensor:

@@ -89,13 +89,16 @@ def load_language_model(folder: Path, dtype: str, device: str) -> LanguageModel:
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} holds no .safetensors file, which a folder of a language model must.")
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n", 1)[0]
         raise InputError(f"{folder} is not a causal language model that can be loaded: {reason}") from error
+    model, found = loaded
+    if found["missing_keys"]:  # an encoder loads too, with an output layer of random values
+        raise InputError(f"{folder} is not a causal language model: it has no weights {min(found['missing_keys'])}.")
     language_model = LanguageModel(model.to(device).eval().requires_grad_(False), tokenizer)
     _check_body_and_head(language_model, folder)
     return language_model
@@ -129,7 +132,7 @@ def build_soft_prompt(
     config.base_model_name_or_path = base_name  # PEFT has put the folder of the weights there
     if method != "p_tuning":
         start = _start_values(language_model, method, init_text, virtual_tokens)
-        encoder(peft_model).embedding.weight = torch.nn.Parameter(start)
+        trainable(peft_model).embedding.weight = torch.nn.Parameter(start)
     if method == "prompt_tuning":
         # Said in the saved file, not acted on: PEFT would look for the tokenizer's files under that name.
         config.prompt_tuning_init = PromptTuningInit.TEXT
@@ -138,7 +141,7 @@ def build_soft_prompt(
     return peft_model
 
 
-def encoder(peft_model: PeftModel) -> Any:
+def trainable(peft_model: PeftModel) -> Any:
     """The module that holds the soft prompt's values: all that is trained, and all that a checkpoint needs."""
     return peft_model.prompt_encoder[peft_model.active_adapter]
 

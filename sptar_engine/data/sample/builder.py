@@ -73,7 +73,7 @@ def collect_documents() -> tuple[list[Document], tuple[str, ...]]:
 
     Asks a new interpreter that sees the standard library only (see documents.py).
     """
-    command = [sys.executable, "-I", "-S", "-X", "utf8", documents.__file__]
+    command = [sys.executable, "-I", "-S", documents.__file__]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 our own file
     entries, skipped = json.loads(done.stdout)
     return [Document(doc_id, text, title) for doc_id, title, text in entries], tuple(skipped)

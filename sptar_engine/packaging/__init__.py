@@ -1,0 +1,1 @@
+"""The archive a user downloads: its contents, its model card, and the proof that it loads elsewhere."""

@@ -1,0 +1,179 @@
+"""The model card: what the retriever is made from, how it was measured, how to load it, and where it ends.
+
+A card holds numbers, settings and names of models. It never holds text of the user's documents or queries, ids, or
+paths, so an archive can be handed on without its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Cell = str | int | float | bool
+
+_SPDX = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0"}  # as model hubs write them
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The mean of a measure over the test queries with its 95 % bootstrap interval, all within 0 to 1."""
+
+    measure: str
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model that this one is made from or was taught by."""
+
+    role: str
+    name: str
+    licence: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage that took part: what it said in one sentence, its numbers, its settings."""
+
+    stage: str
+    sentence: str
+    numbers: Mapping[str, int | float]
+    settings: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardFacts:
+    """All a card says. `sources` begins with the base retriever; `dimensions` is the length of a vector.
+
+    `kept_untrained` says that no training did better than the base on the held-out queries, so the base was kept.
+    """
+
+    name: str
+    family: str
+    kept_untrained: bool
+    dimensions: int
+    max_length: int
+    similarity: str
+    test_queries: int
+    measured: Sequence[Measured]
+    sources: Sequence[Source]
+    steps: Sequence[Step]
+    trained_with: Mapping[str, str]
+    pins: Mapping[str, str]
+
+
+def write_card(facts: CardFacts) -> str:
+    """The text of README.md: YAML front matter as model hubs read it, then Markdown."""
+    parts = [
+        _front_matter(facts.sources[0]), _introduction(facts), _use(facts), _measures(facts), _sources(facts),
+        _steps(facts), _settings(facts), _versions(facts), _limits(facts),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def write_requirements(pins: Mapping[str, str]) -> str:
+    """The text of requirements.txt. A build's suffix, such as +cpu, is cut: each machine has its own."""
+    return "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in sorted(pins.items()))
+
+
+def _front_matter(base: Source) -> str:
+    known = base.licence.lower() in _SPDX
+    licence = [f"license: {base.licence.lower()}"] if known else ["license: other", f'license_name: "{base.licence}"']
+    lines = [
+        "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", *licence,
+        "tags: [sentence-transformers, sentence-similarity, feature-extraction, sptar]",
+    ]  # fmt: skip
+    return "\n".join(["---", *lines, "---"])
+
+
+def _introduction(facts: CardFacts) -> str:
+    base = facts.sources[0].name
+    taught = next((source.name for source in facts.sources[1:]), None)
+    by = f" and queries that {taught} wrote for documents without labels" if taught else ""
+    training = f"A {facts.family} search model: {base} trained further on queries labelled by people{by}."
+    if facts.kept_untrained:
+        training = (
+            f"A {facts.family} search model: {base}, unchanged. Training on queries labelled by people{by}\n"
+            "did not improve it on the held-out queries, so the untrained model was kept."
+        )
+    return (
+        f"# {facts.name}\n\n{training}\n"
+        "Made with SPTAR, after arXiv 2307.08303.\n\n"
+        "This folder holds no text of the documents or queries that the model learned from."
+    )
+
+
+def _use(facts: CardFacts) -> str:
+    return f"""## Use
+
+    python -m pip install -r requirements.txt
+    python load_example.py
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{facts.name}")  # this folder
+```
+
+`model.encode(texts)` gives vectors of {facts.dimensions} numbers, compared by {facts.similarity}.
+Give a document as its title, a space, and its text. Beyond {facts.max_length} tokens a text is not read.
+`sha256sum --check SHA256SUMS` verifies the files."""
+
+
+def _measures(facts: CardFacts) -> str:
+    rows = [[one.measure, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}"] for one in facts.measured]
+    return (
+        f"## Measured\n\nOn {facts.test_queries} test queries, which took no part in training or choice.\n\n"
+        + _table(["measure", "mean", "95 % interval"], rows)
+        + "\n\nIntervals are bootstraps over the queries: they say how far the mean depends on which queries were\n"
+        "asked, and nothing about other collections. nDCG is trec_eval's, with linear gain."
+    )
+
+
+def _sources(facts: CardFacts) -> str:
+    rows = [[source.role, source.name, source.licence, source.origin] for source in facts.sources]
+    return "## Made from\n\n" + _table(["role", "model", "licence", "from"], rows)
+
+
+def _steps(facts: CardFacts) -> str:
+    said = [f"- {step.stage}: {step.sentence}" for step in facts.steps if step.sentence]
+    rows = [[step.stage, name, value] for step in facts.steps for name, value in step.numbers.items()]
+    return "## Data and training\n\n" + "\n".join(said) + "\n\n" + _table(["step", "number", "value"], rows)
+
+
+def _settings(facts: CardFacts) -> str:
+    rows = [[f"{step.stage}.{name}", value] for step in facts.steps for name, value in step.settings.items()]
+    return "## Settings\n\n" + _table(["setting", "value"], rows)
+
+
+def _versions(facts: CardFacts) -> str:
+    names = sorted(facts.trained_with.keys() | facts.pins.keys())
+    rows = [[name, facts.trained_with.get(name, ""), facts.pins.get(name, "")] for name in names]
+    return "## Versions\n\nReleases of sentence-transformers before 5.4 do not read this folder.\n\n" + _table(
+        ["package", "trained with", "load check passed with"], rows
+    )
+
+
+def _limits(facts: CardFacts) -> str:
+    base = facts.sources[0].name
+    return f"""## Limits
+
+- It was fitted to one collection. On other documents it may be worse than {base}, which it started from.
+- It knows the languages that {base} knows, and carries over what is wrong or unfair in it.
+- The measures come from {facts.test_queries} queries of one group of people; read the interval, not the mean alone.
+- Documents that nobody judged count as not relevant, which is hard on every search model that finds something new.
+- Using and passing it on is subject to the licences under "Made from"."""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return " ".join(str(cell).replace("|", "\\|").split())

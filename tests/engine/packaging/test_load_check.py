@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sptar_engine.errors import Cancelled, StageError
+from sptar_engine.packaging import clean_load, load_check, load_example
+from sptar_engine.packaging.archive import write_archive
+
+Pack = Callable[..., Path]
+
+
+@pytest.fixture
+def pack(tiny_encoder: Path, tmp_path: Path) -> Pack:
+    """Return a function that packs the tiny encoder, with files put in or replaced, and returns the archive."""
+
+    def write(**files: bytes) -> Path:
+        contents = {
+            path.relative_to(tiny_encoder).as_posix(): path for path in tiny_encoder.rglob("*") if path.is_file()
+        }
+        example = Path(load_example.__file__)
+        named = {name.replace("__", "."): content for name, content in files.items()}
+        write_archive(tmp_path / "m.zip", "m", {**contents, "load_example.py": example, **named}, lambda *_: None)
+        return tmp_path / "m.zip"
+
+    return write
+
+
+def _check(archive: Path, expected: load_check.Vectors, scratch: Path) -> float:
+    return load_check.check(archive, "m", expected, scratch, lambda: None)
+
+
+def test_whole_archive_gives_the_same_vectors(pack: Pack, tiny_encoder: Path, tmp_path: Path) -> None:
+    reference = load_check.read_reference(tiny_encoder)
+    assert reference.vectors.shape == (2, 32)
+    assert (reference.max_length, reference.similarity) == (256, "cosine")
+    assert _check(pack(), reference.vectors, tmp_path) <= load_check.TOLERANCE
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.zip"]
+
+
+def test_compare_gives_the_largest_difference_of_a_component() -> None:
+    expected = np.array([[0.5, 0.25], [1.0, 0.0]], np.float32)
+    assert load_check.compare(expected.copy(), expected) == 0.0
+    assert load_check.compare(expected + np.float32([[0, 2**-20], [0, 0]]), expected) == 2**-20  # about 1e-6
+
+
+@pytest.mark.parametrize("other", [[[0.5, 0.2501]], [[0.5, np.nan]], [[0.5, 0.25], [0.5, 0.25]]])
+def test_compare_refuses_other_vectors(other: list[list[float]]) -> None:
+    with pytest.raises(StageError, match="The packaged model"):
+        load_check.compare(np.array(other, np.float32), np.array([[0.5, 0.25]], np.float32))
+
+
+def test_damaged_weights_are_refused_with_the_reason(pack: Pack, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"does not load in a clean process: .*[Ss]afetensor"):
+        _check(pack(model__safetensors=b"cut short"), np.zeros((2, 32), np.float32), tmp_path)
+
+
+def test_example_that_reaches_for_the_network_is_refused(pack: Pack, tiny_encoder: Path, tmp_path: Path) -> None:
+    vectors = load_check.read_reference(tiny_encoder).vectors
+    example = b"import socket\nsocket.create_connection(('127.0.0.1', 9), timeout=1)\n"
+    with pytest.raises(StageError, match="reached for the network"):
+        _check(pack(load_example__py=example), vectors, tmp_path)
+
+
+def test_check_stops_and_leaves_nothing_when_asked(pack: Pack, tmp_path: Path) -> None:
+    def stop() -> None:
+        raise Cancelled("stop")
+
+    archive = pack()
+    with pytest.raises(Cancelled):
+        load_check.check(archive, "m", np.zeros((2, 32), np.float32), tmp_path, stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.zip"]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "socket.create_connection(('127.0.0.1', 9), timeout=1)",
+        "socket.getaddrinfo('localhost', 80)",
+        "socket.gethostbyname('localhost')",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+    ],
+)
+def test_network_is_out_of_reach_once_forbidden(attempt: str) -> None:
+    code = f"import runpy, socket; runpy.run_path({clean_load.__file__!r})['forbid_network'](); {attempt}"
+    ended = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "RuntimeError: the model reached for the network" in ended.stderr

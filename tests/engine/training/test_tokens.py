@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from sptar_engine.training.tokens import TokenisedTexts, chunk_by_length, embed, embed_in_chunks
+
+TEXTS = ("the sparrow of the harbour", "a bird", "where can i find " + "the library " * 40, "", "tool tool tool")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_encoder) -> SentenceTransformer:
+    return SentenceTransformer(str(tiny_encoder), device="cpu").eval()
+
+
+def test_embeddings_are_those_of_sentence_transformers(model, monkeypatch) -> None:
+    monkeypatch.setattr("sptar_engine.training.tokens._CHUNK_TOKENS", {"cpu": 20})  # several groups
+    tokens = TokenisedTexts(model, {text: text for text in TEXTS})
+    with torch.inference_mode():
+        ours = embed(model, tokens.rows(TEXTS)).numpy()
+    theirs = model.encode(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_chunks_name_the_places_of_their_rows(model) -> None:
+    tokens = TokenisedTexts(model, dict(enumerate(TEXTS)))
+    rows = tokens.rows(range(len(TEXTS)))
+    with torch.inference_mode():
+        whole = embed(model, rows)
+        for places, embedded in embed_in_chunks(model, rows):
+            assert torch.allclose(embedded, whole[places], atol=1e-6)
+
+
+def test_texts_are_cut_at_the_models_length(model) -> None:
+    tokens = TokenisedTexts(model, {"long": "harbour " * 1000})
+    assert len(tokens["long"]) == model.max_seq_length == 256
+    assert tokens["long"][0] == model.tokenizer.cls_token_id and tokens["long"][-1] == model.tokenizer.sep_token_id
+
+
+def test_gradients_flow_through_the_groups(model) -> None:
+    tokens = TokenisedTexts(model, dict(enumerate(TEXTS)))
+    embed(model, tokens.rows([0, 1]))[:, 0].sum().backward()
+    gradient = next(model.parameters()).grad
+    assert gradient is not None and gradient.abs().sum() > 0
+    model.zero_grad()
+
+
+def test_groups_hold_like_lengths_longest_first_within_the_budget() -> None:
+    assert chunk_by_length([3, 9, 4, 5, 1], 10) == [[1], [3, 2], [0, 4]]
+    assert chunk_by_length([50], 10) == [[0]]
+    assert chunk_by_length([], 10) == []
