@@ -49,7 +49,7 @@ class Reference:
                 best, second = after.topk(2).values.tolist()
                 return TIE if best - second <= NEAR_TIE else DIFFERENT
         ended = written[-1] in stops or len(written) == max_new_tokens
-        return EQUAL if ended and not stops & set(written[:-1]) else DIFFERENT
+        return EQUAL if ended and not any(token in stops for token in written[:-1]) else DIFFERENT
 
     @torch.inference_mode()
     def _logits(self, tokens: Sequence[int], last: int) -> Tensor:

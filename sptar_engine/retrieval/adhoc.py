@@ -11,7 +11,8 @@ from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 
 BM25 = "bm25"
 _QUERY = "query"
-_MAX_LENGTH = 256  # tokens, as in evaluation
+_K1, _B = 0.9, 0.4  # as the stages search by default
+_MAX_LENGTH = 256  # tokens, likewise
 
 
 def search_folder(
@@ -24,7 +25,7 @@ def search_folder(
     """
     corpus = read_corpus(dataset)
     if retriever == BM25:
-        searcher = LexicalSearcher(build_or_open(dataset / CORPUS_FILE, cache))
+        searcher = LexicalSearcher(build_or_open(dataset / CORPUS_FILE, cache), _K1, _B)
         hits = searcher.search({_QUERY: query}, depth)[_QUERY]
     else:
         folder = encoder_folder(retriever, models)

@@ -47,8 +47,11 @@ def build_or_open(corpus_path: Path, cache: Path, tick: Callable[[int], None] | 
     with _locked(cache / f".{name}.lock"):
         if not index.is_dir():
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
-            _build(iter_documents(corpus_path), unfinished, tick)
-            os.rename(unfinished, index)
+            try:
+                _build(iter_documents(corpus_path), unfinished, tick)
+                os.rename(unfinished, index)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)  # on a full disk, half an index is in the way
     return index
 
 
@@ -59,8 +62,8 @@ class LexicalSearcher:
     so that no query of that length reaches it.
     """
 
-    def __init__(self, index: Path, k1: float, b: float) -> None:
-        """Open the index. Raises StageError when it is damaged."""
+    def __init__(self, index: Path, k1: float = 0.9, b: float = 0.4) -> None:
+        """Open the index; `k1` and `b` default to Anserini's values. Raises StageError when it is damaged."""
         with java_errors(f"opening the index {index} (delete that folder and it is built anew)"):
             java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_QUERY_CHARACTERS)
             self._searcher = java_class("io.anserini.search.SimpleSearcher")(str(index))
@@ -120,14 +123,16 @@ def _build(documents: Iterable[Document], folder: Path, tick: Callable[[int], No
     count = 0
     with java_errors("building an index"):
         indexer = java_class("io.anserini.index.SimpleIndexer")(settings)
+        whole = False
         try:
             for batch in _batches(documents, _BATCH):
                 indexer.addRawDocuments([_row(document) for document in batch])
                 count += len(batch)
                 if tick:
                     tick(count)
+            whole = True
         finally:
-            indexer.close(True)  # into one segment
+            indexer.close(whole)  # when all are in, merge them into one segment
     _check(folder, count)
 
 

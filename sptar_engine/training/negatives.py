@@ -13,6 +13,7 @@ from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.training.pairs import TrainingPair, TrainingSet, document_key
 
 _SPARE_HITS = 50  # beyond those skipped and asked for, since relevant documents are left out
+_K1, _B = 0.9, 0.4  # the defaults of filter and evaluate; which documents are hard hardly depends on them
 
 
 def mine_negatives(training_set: TrainingSet, prepare: Path, cache: Path, config: TrainConfig) -> TrainingSet:
@@ -20,7 +21,7 @@ def mine_negatives(training_set: TrainingSet, prepare: Path, cache: Path, config
 
     Returns the training set with the negatives and their texts.
     """
-    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, cache))
+    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, cache), _K1, _B)
     queries = {pair.query_key: pair.query for pair in training_set.pairs}
     rankings = searcher.search(queries, config.negatives_from + config.negatives + _SPARE_HITS)
     keys = _keys(prepare, rankings, training_set.rejected)

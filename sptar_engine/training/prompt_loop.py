@@ -136,8 +136,7 @@ class PromptLoop:
         `checkpoint` holds the state after each epoch; if that file is there, training goes on from it and ends
         with the same values as without the stop. Raises StageError when a loss is not a number.
         """
-        module, config = trainable(self.peft_model), self.config
-        optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        module, optimizer, config = trainable(self.peft_model), self.make_optimizer(), self.config
         tuning = _load(checkpoint, module, optimizer) or Tuning()
         if not tuning.history:
             tuning.add(None, self.measure(), module.state_dict())
@@ -148,6 +147,11 @@ class PromptLoop:
             self._tick_epoch(tuning)
         module.load_state_dict(tuning.best)
         return tuning
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """AdamW over the soft prompt's values; `train_epoch` sets the learning rate at each step."""
+        values = trainable(self.peft_model).parameters()
+        return torch.optim.AdamW(values, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     def train_epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> float:
         """One pass over the pairs. Returns nats per query token, each batch measured before its own step."""

@@ -29,6 +29,7 @@ from sptar_engine.records import Document, Query, SeedPair
 
 METHODS = ["prompt_tuning", "prefix_tuning", "p_tuning"]
 STEPS = 12
+_STORY = "The flow past a slender body at low speed was measured in a tunnel and compared with the theory. " * 12
 LENGTHS = (5, 9, 14, 14, 22, 31, 60, 130)
 
 
@@ -53,7 +54,7 @@ def build(language_model: LanguageModel, folder: Path, method: str = "prompt_tun
 
 def random_requests(language_model: LanguageModel, seeds: tuple[int, ...] = (0,)) -> list[Request]:
     rng = random.Random(5)
-    ids = [token for token in range(len(language_model.tokenizer)) if token not in stop_tokens(language_model.tokenizer)]
+    ids = sorted(set(range(len(language_model.tokenizer))) - stop_tokens(language_model.tokenizer))
     texts = {f"d{number}": rng.choices(ids, k=length) for number, length in enumerate(LENGTHS)}
     requests = [
         Request(doc_id, tokens, tuple(seed + 100 * number for seed in seeds))
@@ -212,8 +213,7 @@ def test_the_bundled_model_writes_in_a_batch_what_it_writes_alone(bundled_llm: P
     peft_model, adapter = build(language_model, tmp_path)
     lift = Document("lift", "A wing moves air downwards, and the air pushes back.", "Lift")
     examples = tokens.examples([SeedPair(Query("q", "what holds an aeroplane up"), lift)])
-    words = "the flow past a slender body at low speed was measured in a tunnel and compared with theory".split()
-    documents = [Document(str(count), " ".join((words * 20)[count : 2 * count])) for count in (2, 6, 12, 25, 40, 80, 150)]
+    documents = [Document(str(count), _STORY[count : 7 * count]) for count in (2, 6, 12, 25, 40, 80, 150)]
     requests = [Request(one.doc_id, tokens.document(one)) for one in [*documents, lift]]
     requests.sort(key=lambda one: -len(one.tokens))
 
@@ -221,9 +221,7 @@ def test_the_bundled_model_writes_in_a_batch_what_it_writes_alone(bundled_llm: P
         language_model, prefix(language_model, adapter, examples), requests, Decoding(max_new_tokens=24), 4096
     )
     reference, stops = Reference(language_model, peft_model, examples), stop_tokens(language_model.tokenizer)
-    judged = Counter(
-        reference.judge(one.tokens, query, stops, 24) for one, query in zip(requests, found, strict=True)
-    )
+    judged = Counter(reference.judge(one.tokens, query, stops, 24) for one, query in zip(requests, found, strict=True))
     assert judged[DIFFERENT] == 0
     assert judged[EQUAL] + judged[TIE] == 8
     assert judged[TIE] <= 1

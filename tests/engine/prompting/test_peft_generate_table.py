@@ -1,9 +1,9 @@
 """Which ways of generating behind a soft prompt write what the model writes for one document at a time.
 
 The table of PERFORMANCE (a), kept true for the pinned peft and transformers: PEFT's own `generate` does so for one
-row only. In a batch it sets `position_ids` to None, so padding counts as text; with a cache given, `generate` takes
-as many tokens of the input as done as the cache is long. Nothing warns. This is why `generation.py` exists; when a
-row fails here, PEFT has changed, and the row may say so.
+row at a time. In a batch it drops the position ids (it warns of that, not of what follows), so padding counts as
+text; with a filled cache it takes as many tokens of the input for done as the cache is long, silently. This is why
+`generation.py` exists; when a test fails here, PEFT or transformers has changed, and the table with it.
 """
 
 from __future__ import annotations
@@ -83,9 +83,13 @@ def test_peft_writes_the_reference_one_row_at_a_time(make: Callable[..., Setting
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "p_tuning"])
-def test_peft_in_a_batch_is_right_in_the_unpadded_row_only(make: Callable[..., Setting], method: str) -> None:
+def test_peft_in_a_batch_is_right_in_the_unpadded_row_and_else_by_luck(
+    make: Callable[..., Setting], method: str
+) -> None:
     setting = make(method)
-    assert setting.equal(setting.by_peft(setting.documents)) == [False, False, False, False, True]
+    equal = setting.equal(setting.by_peft(setting.documents))
+    assert equal[-1]
+    assert sum(equal) <= 2
 
 
 def test_peft_in_a_batch_is_right_with_prefix_tuning(make: Callable[..., Setting]) -> None:
@@ -128,9 +132,7 @@ def test_the_base_model_with_a_filled_cache_and_the_whole_mask_is_right(make: Ca
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "p_tuning", "prefix_tuning"])
-def test_ours_is_right_in_a_batch(
-    make: Callable[..., Setting], method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ours_is_right_in_a_batch(make: Callable[..., Setting], method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = make(method)
     monkeypatch.setattr(generation, "stop_tokens", lambda tokenizer: frozenset())
     requests = [Request(str(len(one)), one) for one in reversed(setting.documents)]

@@ -16,7 +16,7 @@ class StubSearcher:
 
     asked: tuple[dict[str, str], int]
 
-    def __init__(self, index: object) -> None:
+    def __init__(self, index: object, k1: float, b: float) -> None:
         pass
 
     def search(self, queries: dict[str, str], depth: int) -> dict[str, list[Hit]]:
