@@ -77,7 +77,8 @@ class Stopwatch:
     def trained(self, pairs: int) -> None:
         """Note that `pairs` pairs have been trained on since the start. Raises _ReachedTarget at the target."""
         self._spent += time.perf_counter() - self._since
-        if pairs >= self.every * (len(self.marks) + 1):
+        before = self.marks[-1].pairs if self.marks else 0
+        if pairs // self.every > before // self.every:
             self.marks.append(Mark(pairs, self._spent, self.measure()))
             print(f"{self.name}: {pairs} pairs, {self._spent:.0f} s, loss {self.marks[-1].loss:.3f}", file=sys.stderr)
             if self.marks[-1].loss <= self.target:

@@ -77,8 +77,8 @@ _HUB = {
 
 def entries(models: Path) -> list[ModelEntry]:
     """Every model of the catalogue, bundled first. Names of the hub are listed even when their files are absent."""
-    added = [entry for entry in _added(models)]
-    return [_bundled_entry(bundled) for bundled in _BUNDLED] + added + [_hub_entry(name) for name in _HUB]
+    bundled = [_bundled_entry(entry) for entry in _BUNDLED]
+    return [*bundled, *_added(models), *(_hub_entry(name) for name in _HUB)]
 
 
 def describe(name: str, kind: str, models: Path) -> ModelEntry:
@@ -127,12 +127,16 @@ def add_model(folder: Path, models: Path, *, name: str | None = None, licence: s
     check_folder(folder)
     chosen = name or folder.name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?", chosen) or ".." in chosen:
-        raise InputError(f"{chosen!r} cannot be a model's name: letters, digits, '.', '_', '-' and one '/' are allowed.")
+        raise InputError(
+            f"{chosen!r} cannot be a model's name: letters, digits, '.', '_', '-' and one '/' are allowed."
+        )
     if any(bundled.name == chosen for bundled in _BUNDLED):
         raise InputError(f"The name {chosen} belongs to a bundled model; give another one with --name.")
     stated = licence or _readme_licence(folder)
     if stated is None:
-        raise InputError(f"{folder} does not say its licence; give it with --licence, for example --licence Apache-2.0.")
+        raise InputError(
+            f"{folder} does not say its licence; give it with --licence, for example --licence Apache-2.0."
+        )
     revision = sha256_json(checksums(folder))[:16]
     entry = ModelEntry(chosen, _kind(folder), stated, "added by the operator", revision, folder)
     rows = {row.name: row for row in _added(models)} | {chosen: entry}

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models never come from the network
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # loading bars would tear up our own
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads ruin each other on a shared machine
+    if not sys.warnoptions:
+        # What libraries tell each other's developers; `python -W default -m sptar_engine` shows it.
+        warnings.simplefilter("ignore", FutureWarning)
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)

@@ -60,9 +60,7 @@ def _seed() -> Any:
 
 
 def _dtype() -> Any:
-    return option(
-        "float32", "number format of the frozen language model", choices=("float32", "bfloat16", "float16")
-    )
+    return option("float32", "number format of the frozen language model", choices=("float32", "bfloat16", "float16"))
 
 
 def _threads() -> Any:
@@ -95,9 +93,7 @@ class TuneConfig(StageConfig):
 
     STAGE: ClassVar[str] = "tune"
     model: str = _language_model()
-    method: str = option(
-        "prompt_tuning", "kind of soft prompt", choices=("prompt_tuning", "prefix_tuning", "p_tuning")
-    )
+    method: str = option("prompt_tuning", "kind of soft prompt", choices=("prompt_tuning", "prefix_tuning", "p_tuning"))
     virtual_tokens: int = option(50, "length of the soft prompt", low=1, high=512)
     init_text: str = option("please generate query for this document", "words the soft prompt starts from")
     epochs: int = option(8, "passes over the training queries at most", low=1, high=1000)
@@ -182,9 +178,7 @@ class TrainConfig(StageConfig):
     evaluations: int = option(3, "dev evaluations, spread evenly over the run", low=1, high=1000)
     patience: int = option(10, "stop after so many evaluations without a better dev nDCG@10", low=1, high=1000)
     dev_pool: int = option(0, "documents searched in a dev evaluation (judged ones always); 0 = all", low=0, high=10**8)
-    mixes: str = option(
-        "0.5,1.0", "shares of trained against base weights that are tried at the end, chosen on dev"
-    )
+    mixes: str = option("0.5,1.0", "shares of trained against base weights that are tried at the end, chosen on dev")
     seed: int = _seed()
     threads: int = _threads()
 

@@ -147,11 +147,10 @@ def evaluations(steps: Sequence[Step], results: Mapping[str, StageResult]) -> di
 
 def _check_agreement(configs: Mapping[str, StageConfig]) -> None:
     """Every arm has the same base and every prompt the same language model, or the comparison means nothing."""
-    for option, field, stages in (
-        ("--llm", "model", ("tune", "select", "generate")),
-        ("--base", "base", ("train", "evaluate", "package")),
-    ):
-        names = {str(configs[stage].as_dict()[field]) for stage in stages}
+    llm = ("tune.model", "select.model", "generate.model", "package.language_model")
+    for option, places in (("--llm", llm), ("--base", ("train.base", "evaluate.base", "package.base"))):
+        named = (place.split(".") for place in places)
+        names = {str(configs[stage].as_dict()[field]) for stage, field in named}
         if len(names) > 1:
             raise ConfigError(option, f"one model for all stages, not {' and '.join(sorted(names))}; use {option} NAME")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ _ROUNDS = 10_000  # of the bootstrap and of the random sign flips: p down to 1e-
 _EXACT = 13  # up to so many queries every one of the 2^n flips is tried
 _ALPHA = 0.05
 _MIN_QUERIES = 30  # below, a verdict needs a clear interval too
-_BLOCK = 1 << 22  # random numbers held at a time, 32 MiB
+_BLOCK = 1 << 20  # random numbers held at a time, 8 MiB
 _SEED = 20230716  # the day of arXiv 2307.08303; the same tests give the same numbers
 
 
@@ -58,29 +59,17 @@ class Comparison:
 
 def interval(values: Sequence[float]) -> Interval:
     """Mean and 95 % bootstrap interval of the mean. Raises InputError when there is no value."""
-    if not values:
-        raise InputError("There are no test queries to compare.")
-    array = np.asarray(values, dtype=np.float64)
-    low, high = np.percentile(_resampled_means(array), [2.5, 97.5])
-    mean = float(array.mean())
-    return Interval(mean, min(mean, float(low)), max(mean, float(high)))
+    return _intervals(np.asarray(values, dtype=np.float64)[:, None])[0]
 
 
-def compare(ours: Mapping[str, float], other: Mapping[str, float], p: float | None = None) -> Comparison:
-    """Compare values by query id; `p` is the adjusted p-value where there is one.
+def compare(ours: Mapping[str, float], other: Mapping[str, float]) -> Comparison:
+    """Compare values by query id, two retrievers only, so nothing is adjusted.
 
     Raises InputError when the two were not measured on the same queries.
     """
-    differences = _differences(ours, other)
-    found = interval(differences.tolist())
-    raw = sign_flip_p(differences) if p is None else p
-    clear = found.low > 0 or found.high < 0
-    decided = raw < _ALPHA and (len(differences) >= _MIN_QUERIES or clear)
-    verdict = CANNOT_TELL if not decided else BETTER if found.mean > 0 else WORSE
-    return Comparison(
-        found.mean, found.low, found.high, raw, _t_test_p(differences), verdict,
-        len(differences), queries_needed(differences),
-    )  # fmt: skip
+    queries = _shared_queries([ours, other])
+    differences = _columns([ours], queries) - _columns([other], queries)
+    return _decide(differences[:, 0], _intervals(differences)[0], float(_sign_flip_ps(differences)[0]))
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
@@ -88,19 +77,7 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
 
     Exact for few queries, else from 10,000 random flips, the observed one counted among them.
     """
-    seen = abs(differences.sum())
-    edge = seen - 1e-12 * max(1.0, seen)  # sums in another order differ in the last bits
-    if len(differences) <= _EXACT:
-        bits = (np.arange(2 ** len(differences))[:, None] >> np.arange(len(differences))) & 1
-        return float(np.mean(np.abs((1 - 2 * bits) @ differences) >= edge))
-    rng = np.random.default_rng(_SEED)
-    extreme, done = 0, 0
-    while done < _ROUNDS:
-        rows = min(_ROUNDS - done, max(1, _BLOCK // len(differences)))
-        signs = rng.integers(0, 2, (rows, len(differences)), dtype=np.int8) * 2 - 1
-        extreme += int(np.count_nonzero(np.abs(signs @ differences) >= edge))
-        done += rows
-    return (extreme + 1) / (_ROUNDS + 1)
+    return float(_sign_flip_ps(differences[:, None])[0])
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -136,16 +113,18 @@ def compare_arms(arms: Mapping[str, PerQuery]) -> dict[str, dict[str, Any]]:
     """Return for each arm its measures with intervals, and under `versus` how it stands against every other arm.
 
     `versus` is on nDCG@10. All arms that stand against the same one are a family of Holm's adjustment: the column
-    of a table is read as a whole.
+    of a table is read as a whole. Raises InputError when the arms were not measured on the same queries.
     """
-    versus = {other: _against(other, arms) for other in arms}
-    return {
-        arm: {
-            **{measure: _as_dict(interval(list(values.values()))) for measure, values in per_query.items()},
-            "versus": {other: _as_dict(versus[other][arm]) for other in arms if other != arm},
-        }
-        for arm, per_query in arms.items()
-    }
+    queries = _shared_queries([values for per_query in arms.values() for values in per_query.values()])
+    measured = [(arm, measure) for arm, per_query in arms.items() for measure in per_query]
+    means = _intervals(_columns([arms[arm][measure] for arm, measure in measured], queries))
+    table: dict[str, dict[str, Any]] = {arm: {} for arm in arms}
+    for (arm, measure), mean in zip(measured, means, strict=True):
+        table[arm][measure] = asdict(mean)
+    versus = _compare_pairs({arm: _columns([arms[arm][DECIDING]], queries)[:, 0] for arm in arms})
+    for arm, row in table.items():
+        row["versus"] = {other: asdict(versus[arm, other]) for other in arms if other != arm}
+    return table
 
 
 def sentence(arm: str, other: str, comparison: Mapping[str, Any]) -> str:
@@ -161,10 +140,29 @@ def sentence(arm: str, other: str, comparison: Mapping[str, Any]) -> str:
     return f"{arm} finds {versus['verdict']} results than {other}: {numbers}: likely real."
 
 
-def _against(other: str, arms: Mapping[str, PerQuery]) -> dict[str, Comparison]:
-    theirs = arms[other][DECIDING]
-    raw = {arm: sign_flip_p(_differences(values[DECIDING], theirs)) for arm, values in arms.items() if arm != other}
-    return {arm: compare(arms[arm][DECIDING], theirs, p) for arm, p in holm(raw).items()}
+def _compare_pairs(values: Mapping[str, NDArray[np.float64]]) -> dict[tuple[str, str], Comparison]:
+    """Every arm against every other one."""
+    pairs = list(permutations(values, 2))
+    if not pairs:
+        return {}
+    differences = np.column_stack([values[arm] - values[other] for arm, other in pairs])  # (queries, pairs)
+    raw = dict(zip(pairs, _sign_flip_ps(differences).tolist(), strict=True))
+    adjusted = {}
+    for other in values:
+        family = holm({arm: raw[arm, other] for arm in values if arm != other})
+        adjusted.update({(arm, other): p for arm, p in family.items()})
+    found = zip(pairs, differences.T, _intervals(differences), strict=True)
+    return {pair: _decide(column, mean, adjusted[pair]) for pair, column, mean in found}
+
+
+def _decide(differences: NDArray[np.float64], mean: Interval, p: float) -> Comparison:
+    clear = mean.low > 0 or mean.high < 0
+    decided = p < _ALPHA and (len(differences) >= _MIN_QUERIES or clear)
+    verdict = CANNOT_TELL if not decided else BETTER if mean.mean > 0 else WORSE
+    return Comparison(
+        mean.mean, mean.low, mean.high, p, _t_test_p(differences), verdict,
+        len(differences), queries_needed(differences),
+    )  # fmt: skip
 
 
 def _needed(versus: Mapping[str, Any]) -> str:
@@ -176,10 +174,18 @@ def _needed(versus: Mapping[str, Any]) -> str:
     return f"about {needed - versus['queries']} more judged queries needed for a difference of this size"
 
 
-def _differences(ours: Mapping[str, float], other: Mapping[str, float]) -> NDArray[np.float64]:
-    if odd := sorted(set(ours) ^ set(other)):
-        raise InputError(f"Two arms were measured on different queries, for example {odd[0]!r}; evaluate both again.")
-    return np.array([ours[query_id] - other[query_id] for query_id in sorted(ours)], dtype=np.float64)
+def _shared_queries(measured: Sequence[Mapping[str, float]]) -> list[str]:
+    for values in measured[1:]:
+        if odd := sorted(set(values) ^ set(measured[0])):
+            raise InputError(
+                f"Two arms were measured on different queries, for example {odd[0]!r}; evaluate both again."
+            )
+    return sorted(measured[0])
+
+
+def _columns(measured: Sequence[Mapping[str, float]], queries: Sequence[str]) -> NDArray[np.float64]:
+    """The values of one query in a row: (queries, measured)."""
+    return np.array([[values[query_id] for values in measured] for query_id in queries], dtype=np.float64)
 
 
 def _t_test_p(differences: NDArray[np.float64]) -> float:
@@ -188,15 +194,46 @@ def _t_test_p(differences: NDArray[np.float64]) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sign_flip_ps(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The p-value of each column of differences, (queries, columns); all columns see the same flips."""
+    seen = np.abs(columns.sum(axis=0))
+    edge = seen - 1e-9 * np.maximum(1.0, seen)  # the same sum in another order differs in its last bits
+    count = len(columns)
+    if count <= _EXACT:
+        bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+        exact: NDArray[np.float64] = np.mean(np.abs((1.0 - 2.0 * bits) @ columns) >= edge, axis=0)
+        return exact
     rng = np.random.default_rng(_SEED)
-    means, done = np.empty(_ROUNDS), 0
-    while done < _ROUNDS:
-        rows = min(_ROUNDS - done, max(1, _BLOCK // len(values)))
-        means[done : done + rows] = values[rng.integers(0, len(values), (rows, len(values)))].mean(axis=1)
-        done += rows
-    return means
+    extreme = np.zeros(columns.shape[1])
+    for rows in _blocks(count):
+        signs = rng.integers(0, 2, (rows, count), dtype=np.int8) * 2.0 - 1.0
+        extreme += np.count_nonzero(np.abs(signs @ columns) >= edge, axis=0)
+    return (extreme + 1) / (_ROUNDS + 1)
 
 
-def _as_dict(value: Interval | Comparison) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
+def _intervals(columns: NDArray[np.float64]) -> list[Interval]:
+    """The interval of the mean of each column, (queries, columns).
+
+    All columns see the same resamples of the queries, so the interval of a - b mirrors that of b - a.
+    """
+    count = len(columns)
+    if not count:
+        raise InputError("There are no test queries to compare.")
+    rng = np.random.default_rng(_SEED)
+    resampled = []
+    for rows in _blocks(count):
+        drawn = rng.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        resampled.append(times.astype(np.float64) @ columns / count)  # (rows, columns)
+    lows, highs = np.percentile(np.concatenate(resampled), [2.5, 97.5], axis=0)
+    means = columns.mean(axis=0)
+    # The mean of equal values can differ from each of its resampled means in the last bit.
+    limits = zip(means, np.minimum(means, lows), np.maximum(means, highs), strict=True)
+    return [Interval(float(mean), float(low), float(high)) for mean, low, high in limits]
+
+
+def _blocks(count: int) -> Iterator[int]:
+    """Sizes of blocks of rounds, each round with `count` random numbers, that make up _ROUNDS."""
+    size = max(1, _BLOCK // count)
+    for start in range(0, _ROUNDS, size):
+        yield min(size, _ROUNDS - start)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from sptar_engine.records import Hit
+from sptar_engine.records import Corpus, Hit
 
 Vectors = NDArray[np.float32]
 """One row for each text: (texts, dimensions)."""
@@ -21,7 +23,7 @@ Tick = Callable[[int, int], None]
 
 _BATCH = 32  # texts: more does not pay on a CPU
 _QUERIES = 64  # searched together
-_DOCUMENTS = 1 << 16  # scored together, so that a block of scores is 16 MiB
+_DOCUMENTS = 1 << 16  # read together, and scored together: a block of scores is 16 MiB
 _PAIRS = 1 << 14  # scored again together, in float64: 100 MB at 384 dimensions
 _PLACE_BITS = 32
 _PLACE_MASK = (1 << _PLACE_BITS) - 1
@@ -52,6 +54,25 @@ def encode(model: SentenceTransformer, texts: Sequence[str], max_length: int, ti
         model.max_seq_length = limit
         model.train(training)
     return vectors[[rows[text] for text in texts]] if texts else vectors
+
+
+def encode_corpus(
+    model: SentenceTransformer, corpus: Corpus, max_length: int, tick: Tick | None = None
+) -> tuple[list[str], Vectors]:
+    """Return the ids of all documents, in corpus order, and their vectors, as `encode` makes them.
+
+    At most 65,536 documents are held at a time, so a corpus on disk stays there; the vectors are in memory.
+    """
+    doc_ids: list[str] = []
+    vectors = np.zeros((len(corpus), model.get_embedding_dimension() or 0), dtype=np.float32)
+    documents = iter(corpus.values())
+    while chunk := list(islice(documents, _DOCUMENTS)):
+        before = len(doc_ids)
+        go_on = partial(_tick_from, tick, before, len(corpus)) if tick else None
+        texts = [document.content for document in chunk]
+        vectors[before : before + len(chunk)] = encode(model, texts, max_length, go_on)
+        doc_ids += [document.doc_id for document in chunk]
+    return doc_ids, vectors
 
 
 def search(
@@ -132,6 +153,11 @@ def _keys(scores: Vectors, places: NDArray[np.int64]) -> NDArray[np.int64]:
     bits = (scores + np.float32(0)).view(np.int32)  # -0.0 equals 0.0 but has other bits; adding 0 makes it 0.0
     ordered = np.where(bits < 0, bits ^ _MAGNITUDE, bits).astype(np.int64)
     return (ordered << _PLACE_BITS) | (_PLACE_MASK - places)
+
+
+def _tick_from(tick: Tick, before: int, total: int, done: int, of_these: int) -> None:
+    del of_these
+    tick(before + done, total)
 
 
 def _encode_batch(model: SentenceTransformer, batch: list[str]) -> Vectors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,18 @@ from sptar_engine.artifacts import write_json
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import EvaluateConfig
 from sptar_engine.data.beir import CORPUS_FILE, read_corpus, read_qrels, read_queries
+from sptar_engine.data.lines import count_lines
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.evaluation.trec import write_run
-from sptar_engine.records import Metrics, Qrels, Rankings
+from sptar_engine.records import Hit, Metrics, Qrels, Rankings
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
-from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 
 RUN_FILE = "run.trec"
 METRICS_FILE = "metrics.json"
 _SPLIT = "test"
+_CHUNK = 256  # queries that BM25 searches between two ticks
 
 Search = Callable[[dict[str, str], Path, EvaluateConfig, StageContext], Rankings]
 
@@ -55,27 +56,32 @@ def summarise(metrics: Metrics, qrels: Qrels) -> dict[str, Any]:
 
 
 def _bm25(queries: dict[str, str], prepare: Path, config: EvaluateConfig, context: StageContext) -> Rankings:
-    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, context.cache), config.k1, config.b)
-    rankings = searcher.search(queries, config.depth)
-    context.tick(len(queries), len(queries), "queries searched")
+    corpus = prepare / CORPUS_FILE
+    total = count_lines(corpus)
+    index = build_or_open(corpus, context.cache, lambda done: context.tick(done, total, "documents indexed"))
+    rankings: dict[str, Sequence[Hit]] = {}
+    query_ids = list(queries)
+    with LexicalSearcher(index, config.k1, config.b) as searcher:
+        for start in range(0, len(query_ids), _CHUNK):
+            chunk = {query_id: queries[query_id] for query_id in query_ids[start : start + _CHUNK]}
+            rankings.update(searcher.search(chunk, config.depth))
+            context.tick(len(rankings), len(queries), "queries searched")
     return rankings
 
 
 def _dense(queries: dict[str, str], prepare: Path, config: EvaluateConfig, context: StageContext) -> Rankings:
-    from sptar_engine.retrieval.dense import encode, search  # torch and sentence-transformers: BM25 needs neither
+    from sptar_engine.retrieval.dense import encode, encode_corpus, search  # torch: BM25 does not need it
     from sptar_engine.retrieval.encoder import load_bi_encoder
+    from sptar_engine.runtime import prepare_torch
 
     prepare_torch(0, config.threads)
     trained = context.inputs.get("train")
     folder = trained / "model" if trained else encoder_folder(config.base, context.models)
     model = load_bi_encoder(folder, config.max_length, context.device)
-    corpus = read_corpus(prepare)
-    documents = {document.doc_id: document.content for document in corpus.documents()}
-
-    def tick(done: int, total: int) -> None:
-        context.tick(done, total, "documents encoded")
-
-    document_vectors = encode(model, list(documents.values()), config.max_length, tick)
+    doc_ids, document_vectors = encode_corpus(
+        model, read_corpus(prepare), config.max_length,
+        lambda done, total: context.tick(done, total, "documents encoded"),
+    )  # fmt: skip
     query_vectors = encode(model, list(queries.values()), config.max_length)
-    rankings: Rankings = search(list(queries), query_vectors, list(documents), document_vectors, config.depth)
+    rankings: Rankings = search(list(queries), query_vectors, doc_ids, document_vectors, config.depth)
     return rankings

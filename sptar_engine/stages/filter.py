@@ -9,18 +9,23 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from sptar_engine.artifacts import write_json, write_jsonl
 from sptar_engine.configs import FilterConfig
 from sptar_engine.data.beir import CORPUS_FILE
-from sptar_engine.data.query_text import normalised, overlap, words
+from sptar_engine.data.copies import NearCopies
+from sptar_engine.data.lines import count_lines
+from sptar_engine.data.query_text import normalised, words
 from sptar_engine.data.seeds import read_seeds
 from sptar_engine.data.weak import RANKS_FILE, read_weak
-from sptar_engine.records import WeakPair
+from sptar_engine.errors import ConfigError
+from sptar_engine.records import SeedPair, WeakPair
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.stage import StageContext, StageOutput
 
+CURVE_FILE = "curve.json"
 EMPTY, COPY, DUPLICATE, RANK = "empty", "copy", "duplicate", "rank"
 _CHUNK = 512  # queries ranked between two ticks
 
@@ -39,24 +44,34 @@ class Verdict:
 
 
 def run(config: FilterConfig, context: StageContext) -> StageOutput:
-    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth."""
-    prepare = context.input("prepare")
-    weak = read_weak(context.input("generate"))
-    index = build_or_open(prepare / CORPUS_FILE, context.cache)
-    searcher = LexicalSearcher(index, config.k1, config.b)
-    ranked: list[WeakPair] = []
-    for start in range(0, len(weak), _CHUNK):
-        chunk = weak[start : start + _CHUNK]
-        ranks = searcher.ranks({pair.weak_id: (pair.query, pair.doc_id) for pair in chunk}, config.depth)
-        ranked += [replace(pair, rank=ranks[pair.weak_id]) for pair in chunk]
-        found = sum(pair.rank is not None and pair.rank <= config.top_k for pair in ranked)
-        context.tick(len(ranked), len(weak), "queries ranked", found=found)
+    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth.
+
+    Raises ConfigError when `top_k` is beyond the depth, where no rank is known.
+    """
+    if config.top_k > config.depth:
+        raise ConfigError("filter.top_k", f"{config.top_k} is beyond filter.depth, {config.depth}; raise that too")
+    ranked = rank(read_weak(context.input("generate")), config, context)
     # Test queries are not known to the filter: what happens to stand close to one is nobody's business here.
-    seeds = [pairs[0].query.text for split in ("train", "dev") for pairs in read_seeds(prepare, split).values()]
+    seeds = [pairs[0].query.text for split in ("train", "dev") for pairs in _seeds(context, split)]
     verdicts = judge(ranked, seeds, config.top_k, config.near_copy)
     write_jsonl(context.out_dir / RANKS_FILE, (_row(verdict) for verdict in verdicts))
-    write_json(context.out_dir / "curve.json", {"kept_by_k": kept_by_k(verdicts, config.depth)})
+    write_json(context.out_dir / CURVE_FILE, {"kept_by_k": kept_by_k(verdicts, config.depth)})
     return StageOutput(summarise(verdicts, config.top_k))
+
+
+def rank(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> list[WeakPair]:
+    """The pairs with the BM25 rank of their document, None beyond `config.depth`. The index is built on first use."""
+    corpus = context.input("prepare") / CORPUS_FILE
+    total = count_lines(corpus)
+    index = build_or_open(corpus, context.cache, lambda done: context.tick(done, total, "documents indexed"))
+    ranked: list[WeakPair] = []
+    with LexicalSearcher(index, config.k1, config.b) as searcher:
+        for start in range(0, len(weak), _CHUNK):
+            chunk = weak[start : start + _CHUNK]
+            ranks = searcher.ranks({pair.weak_id: (pair.query, pair.doc_id) for pair in chunk}, config.depth)
+            ranked += [replace(pair, rank=ranks[pair.weak_id]) for pair in chunk]
+            context.tick(len(ranked), len(weak), "queries ranked", found=sum(pair.rank is not None for pair in ranked))
+    return ranked
 
 
 def judge(pairs: Sequence[WeakPair], seed_queries: Iterable[str], top_k: int, near_copy: float) -> list[Verdict]:
@@ -66,62 +81,49 @@ def judge(pairs: Sequence[WeakPair], seed_queries: Iterable[str], top_k: int, ne
     same normalised text stands in another pair whose document ranks better, or as good and earlier. `rank`: its
     document is beyond `top_k`.
     """
-    copies = CopyFinder(seed_queries, near_copy)
+    copies = NearCopies(seed_queries, near_copy)
     first: dict[str, str] = {}  # normalised text -> the pair that keeps it
     for pair in sorted(pairs, key=_rank):  # stable: of equal ranks the earlier one stays first
         first.setdefault(normalised(pair.query), pair.weak_id)
     return [Verdict(pair, _reason(pair, copies, first, top_k)) for pair in pairs]
 
 
-class CopyFinder:
-    """Finds texts that are nearly one of some known queries, looking only at those that share a word."""
-
-    def __init__(self, queries: Iterable[str], near_copy: float) -> None:
-        self._bags = [words(query) for query in queries]
-        self._near_copy = near_copy
-        self._with_word: dict[str, list[int]] = {}
-        for place, bag in enumerate(self._bags):
-            for word in bag:
-                self._with_word.setdefault(word, []).append(place)
-
-    def is_copy(self, text: str) -> bool:
-        """Whether a text shares `near_copy` of its words, as Jaccard overlap, with one of the queries."""
-        bag = words(text)
-        places = {place for word in bag for place in self._with_word.get(word, ())}
-        return any(overlap(bag, self._bags[place]) >= self._near_copy for place in places)
-
-
 def kept_by_k(verdicts: Sequence[Verdict], depth: int) -> list[int]:
     """How many pairs each threshold k = 1 … depth would keep, other reasons to drop a pair left as they are."""
     at_rank = Counter(verdict.pair.rank for verdict in verdicts if verdict.reason in ("", RANK))
     counts, total = [], 0
-    for rank in range(1, depth + 1):
-        total += at_rank[rank]
+    for k in range(1, depth + 1):
+        total += at_rank[k]
         counts.append(total)
     return counts
 
 
 def summarise(verdicts: Sequence[Verdict], top_k: int) -> dict[str, Any]:
-    """The numbers to show and a sentence made of them."""
+    """The numbers to show and a sentence made of them. `mean_rank` is of the documents found within the depth."""
     kept = sum(verdict.kept for verdict in verdicts)
-    share = kept / len(verdicts) if verdicts else 0.0
+    share = kept / max(1, len(verdicts))
     reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason)
-    dropped = {f"dropped_{reason}": reasons[reason] for reason in (EMPTY, COPY, DUPLICATE, RANK)}
+    ranks = [verdict.pair.rank for verdict in verdicts if verdict.pair.rank is not None]
     beyond = f"{reasons[RANK]} do not find their document within the first {top_k}"
     others = f"{reasons[COPY]} copy a labelled query, {reasons[DUPLICATE]} are duplicates, {reasons[EMPTY]} are empty"
     return {
-        "queries": len(verdicts),
+        "total": len(verdicts),
         "kept": kept,
         "kept_share": share,
-        **dropped,
+        "mean_rank": fmean(ranks) if ranks else None,
+        **{f"dropped_{reason}": reasons[reason] for reason in (EMPTY, COPY, DUPLICATE, RANK)},
         "sentence": f"{kept} of {len(verdicts)} generated queries kept ({share:.0%}); {beyond}, {others}",
     }
 
 
-def _reason(pair: WeakPair, copies: CopyFinder, first: Mapping[str, str], top_k: int) -> str:
+def _seeds(context: StageContext, split: str) -> Iterable[tuple[SeedPair, ...]]:
+    return read_seeds(context.input("prepare"), split).values()
+
+
+def _reason(pair: WeakPair, copies: NearCopies, first: Mapping[str, str], top_k: int) -> str:
     if not words(pair.query):
         return EMPTY
-    if copies.is_copy(pair.query):
+    if pair.query in copies:
         return COPY
     if first[normalised(pair.query)] != pair.weak_id:
         return DUPLICATE

@@ -56,9 +56,14 @@ def draw_batches(
     emptiest batches, so they spread over the whole epoch and no batch of leftovers remains. A batch of one pair
     comes out only where the conflicts leave no choice. O(pairs · log batches) when conflicts are few.
     """
-    crowds = _crowds(pairs)
-    order = sorted(rng.sample(pairs, len(pairs)), key=lambda pair: -crowds[pair.pair_id])
-    count = max(math.ceil(len(pairs) / size), max(crowds.values(), default=0))
+    queries = Counter(pair.query_key for pair in pairs)
+    documents = Counter(pair.document_key for pair in pairs)
+
+    def crowd(pair: TrainingPair) -> int:
+        return max(queries[pair.query_key], documents[pair.document_key])
+
+    order = sorted(rng.sample(pairs, len(pairs)), key=crowd, reverse=True)
+    count = max(math.ceil(len(pairs) / size), crowd(order[0]))
     batches = [_Open() for _ in range(count)]
     emptiest = [(0, rng.random(), number) for number in range(count)]
     heapq.heapify(emptiest)
@@ -89,13 +94,6 @@ class _Open:
         self.pairs.append(pair)
         self.documents.add(pair.document_key)
         self.relevant.update(known, (pair.document_key,))
-
-
-def _crowds(pairs: Sequence[TrainingPair]) -> dict[str, int]:
-    """For each pair the number of pairs that share its query or share its document, whichever is more."""
-    queries = Counter(pair.query_key for pair in pairs)
-    documents = Counter(pair.document_key for pair in pairs)
-    return {pair.pair_id: max(queries[pair.query_key], documents[pair.document_key]) for pair in pairs}
 
 
 def _place(

@@ -36,7 +36,10 @@ def document_key(content: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A query and a document to bring together. `kind` is seed, weak, accepted or edited."""
+    """A query and a document to bring together. `kind` is seed, weak, accepted or edited.
+
+    `pair_id` is for people: the weak id, or the ids of query and document.
+    """
 
     pair_id: str
     kind: str
@@ -94,16 +97,15 @@ def review(
     """Apply verdicts to the pairs that the filter kept.
 
     `decided` are the pairs that verdicts name, kept or not: what a person accepted or edited is used although the
-    filter dropped it. Of the others, in their random order, the first ones fill up to `limit` pairs in all (0 = all).
+    filter dropped it. With a `limit` above 0 these come first, then the others in their random order.
     """
     used = [_apply(pair, decisions[pair.weak_id]) for pair in decided if _is_wanted(decisions[pair.weak_id])]
     wanted = {pair.weak_id for pair, _ in used}
     rejected = [pair for pair in decided if decisions[pair.weak_id].verdict == REJECT]
     out = wanted | {pair.weak_id for pair in rejected}
     others = [(pair, WEAK) for pair in kept if pair.weak_id not in out]
-    room = max(0, limit - len(used)) if limit else len(others)
     unknown = len(decisions.keys() - {pair.weak_id for pair in decided})
-    return Review((*used, *others[:room]), tuple(rejected), unknown)
+    return Review((*used, *others)[: limit or None], tuple(rejected), unknown)
 
 
 def build_training_set(
@@ -153,7 +155,6 @@ def _contents(prepare: Path, judged: Qrels, reviewed: Review) -> dict[str, str]:
 
 
 def _seed_row(pair: SeedPair) -> tuple[str, str, str, str]:
-    # The space cannot stand at the end of an id, so two pairs never share this id.
     return f"{pair.query.query_id} {pair.document.doc_id}", SEED, pair.query.text, pair.document.doc_id
 
 

@@ -17,7 +17,7 @@ TokenIds = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 _TEXTS = 1024  # tokenised in one call: enough to keep the tokeniser's threads busy, little memory
 # Padded tokens in one forward pass. On a CPU small passes cost nothing and save padding; a GPU wants large ones.
-_CHUNK_TOKENS = {"cpu": 4096}
+_CHUNK_TOKENS = {"cpu": 2048}
 _CHUNK_TOKENS_ACCELERATOR = 65_536
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def copy(finished, tmp_path) -> Path:
 
 
 @pytest.fixture
-def stages_run(monkeypatch) -> Iterator[list[str]]:
+def stages_run(monkeypatch) -> list[str]:
     """Names of the stages that really ran."""
     ran: list[str] = []
     load = StageSpec.load
@@ -76,7 +75,7 @@ def stages_run(monkeypatch) -> Iterator[list[str]]:
         return load(spec)
 
     monkeypatch.setattr(StageSpec, "load", note)
-    yield ran
+    return ran
 
 
 def artifacts(out: Path) -> dict[str, str]:
@@ -192,7 +191,16 @@ def test_bad_dataset_is_refused_in_one_sentence_and_nothing_is_written(workshop,
 
 def test_one_stage_runs_alone_and_finds_the_roles_of_its_inputs(workshop, finished, tmp_path, capsys) -> None:
     prepare = next(finished.glob("stages/prepare-*"))
-    words = ["run", "evaluate", "--in", str(prepare), "--out", str(tmp_path / "one"), "--set", "evaluate.retriever=bm25"]
+    words = [
+        "run",
+        "evaluate",
+        "--in",
+        str(prepare),
+        "--out",
+        str(tmp_path / "one"),
+        "--set",
+        "evaluate.retriever=bm25",
+    ]
     assert main(["--models", str(workshop.models), *words]) == 0
     line = json.loads(capsys.readouterr().out)
     assert (Path(line["folder"]) / "run.trec").is_file()

@@ -18,9 +18,14 @@ from sptar_engine.errors import ArtifactError
 def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), atomic_writer(path) as stream:
-        stream.write("new")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic_writer(path) as stream:
+            stream.write("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.txt"]
 

@@ -96,7 +96,7 @@ def test_unsafe_or_unclear_folder_is_refused_and_nothing_is_recorded(tmp_path, s
 def test_name_that_could_be_a_path_or_hide_another_model_is_refused(tmp_path, name) -> None:
     folder = model_folder(tmp_path / "mine")
     if name:
-        with pytest.raises(InputError, match="cannot be a model's name|belongs to a bundled model"):
+        with pytest.raises(InputError, match=r"cannot be a model's name|belongs to a bundled model"):
             add_model(folder, tmp_path / "models", name=name)
     else:
         assert add_model(folder, tmp_path / "models", name=name).name == "mine"

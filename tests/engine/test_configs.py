@@ -37,7 +37,7 @@ def test_value_below_and_above_the_bounds_is_refused(stage, field) -> None:
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_every_stage_has_settings_and_they_survive_json(stage) -> None:
     config = build_config(stage, {})
-    assert config.STAGE == stage
+    assert stage == config.STAGE
     assert build_config(stage, config.as_dict()) == config
 
 

@@ -92,8 +92,30 @@ def test_few_queries_need_a_clear_interval() -> None:
 
 
 def test_adjusted_p_decides() -> None:
-    other = np.random.default_rng(5).random(60) * 0.5
-    assert compare(by_query(other + 0.1), by_query(other), p=0.06).verdict == "cannot tell"
+    # 60 queries, 40 of which gain and 20 lose the same: p is about 0.013 alone, 4 x 0.013 among four comparisons.
+    base = by_query([0.5] * 60)
+    arms = {"gain": by_query([0.6] * 40 + [0.4] * 20)} | {f"same{number}": base for number in range(3)} | {"bm25": base}
+    alone, among = compare(arms["gain"], base), compare_arms({a: {"nDCG@10": v} for a, v in arms.items()})["gain"]
+    assert 0.0125 < alone.p < 0.05 and alone.verdict == "better"
+    assert among["versus"]["bm25"]["p"] == pytest.approx(4 * alone.p)
+    assert among["versus"]["bm25"]["verdict"] == "cannot tell"
+
+
+def test_intervals_of_the_two_directions_mirror_each_other(three_arms) -> None:
+    found = compare_arms(three_arms)
+    one, back = found["sptar"]["versus"]["bm25"], found["bm25"]["versus"]["sptar"]
+    assert (one["low"], one["high"]) == pytest.approx((-back["high"], -back["low"]))
+    assert one["t_p"] == pytest.approx(back["t_p"])
+
+
+def test_one_arm_alone_has_intervals_and_nobody_to_stand_against() -> None:
+    found = compare_arms({"bm25": {"nDCG@10": {"a": 0.25, "b": 0.75}}})
+    assert found == {"bm25": {"nDCG@10": {"mean": 0.5, "low": 0.25, "high": 0.75}, "versus": {}}}
+
+
+def test_one_query_is_compared_without_a_warning() -> None:
+    found = compare({"a": 1.0}, {"a": 0.5})
+    assert (found.difference, found.p, found.verdict, found.queries_needed) == (0.5, 1.0, "cannot tell", None)
 
 
 def test_different_queries_are_refused() -> None:
@@ -120,9 +142,7 @@ def test_arms_stand_against_every_other_with_holm_over_those_against_the_same(th
     found = compare_arms(three_arms)
     assert set(found["sptar"]) == {"nDCG@10", "AP", "versus"}
     assert set(found["sptar"]["versus"]) == {"bm25", "zero_shot"}
-    raw = {
-        arm: compare(three_arms[arm]["nDCG@10"], three_arms["bm25"]["nDCG@10"]).p for arm in ("zero_shot", "sptar")
-    }
+    raw = {arm: compare(three_arms[arm]["nDCG@10"], three_arms["bm25"]["nDCG@10"]).p for arm in ("zero_shot", "sptar")}
     assert {arm: found[arm]["versus"]["bm25"]["p"] for arm in raw} == holm(raw)
 
 

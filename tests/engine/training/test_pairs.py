@@ -71,6 +71,7 @@ def test_limit_takes_what_a_person_wanted_and_then_the_first() -> None:
     kept = [weak("w1"), weak("w2"), weak("w3")]
     limited = review(kept, [kept[2]], {"w3": Decision("accept")}, limit=2)
     assert [pair.weak_id for pair, _ in limited.used] == ["w3", "w1"]
+    assert [pair.weak_id for pair, _ in review(kept, [kept[2]], {"w3": Decision("accept")}, limit=1).used] == ["w3"]
     assert len(review(kept, [kept[2]], {"w3": Decision("accept")}, limit=0).used) == 3
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from sptar_engine.retrieval.encoder import load_bi_encoder
 from sptar_engine.training.tokens import TokenisedTexts, chunk_by_length, embed, embed_in_chunks
 
 TEXTS = ("the sparrow of the harbour", "a bird", "where can i find " + "the library " * 40, "", "tool tool tool")
@@ -20,6 +21,17 @@ def test_embeddings_are_those_of_sentence_transformers(model, monkeypatch) -> No
         ours = embed(model, tokens.rows(TEXTS)).numpy()
     theirs = model.encode(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.bundled
+def test_bundled_encoders_own_padding_and_cut_do_not_show(bundled_encoder) -> None:
+    # Its tokenizer.json asks for padding and a cut at 128 tokens; the model takes 256.
+    real = load_bi_encoder(bundled_encoder, 256, "cpu")
+    texts = ["what is lift", "the boundary layer of a wing " * 60, "heat"]
+    with torch.inference_mode():
+        ours = embed(real, TokenisedTexts(real, dict(enumerate(texts))).rows(range(3))).numpy()
+    assert [len(row) for row in TokenisedTexts(real, dict(enumerate(texts))).rows(range(3))] == [5, 256, 3]
+    np.testing.assert_allclose(ours, real.encode(texts, show_progress_bar=False), atol=1e-6)
 
 
 def test_chunks_name_the_places_of_their_rows(model) -> None:

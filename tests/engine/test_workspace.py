@@ -1,0 +1,130 @@
+"""An experiment's folder: one owner, the machine's choices kept, comparisons from what is there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sptar_engine import workspace
+from sptar_engine.errors import InputError
+from sptar_engine.pipeline import RESULT
+
+
+def test_folder_that_was_made_for_nothing_goes_again(tmp_path) -> None:
+    out = tmp_path / "out"
+
+    def fail() -> None:
+        with workspace.occupy(out):
+            raise InputError("bad corpus")
+
+    with pytest.raises(InputError):
+        fail()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kept", [f"stages/prepare-1/{RESULT}", "stages/tune-1.attempt-1/scratch/checkpoint.pt"])
+def test_folder_with_a_finished_stage_or_a_checkpoint_stays(tmp_path, kept) -> None:
+    out = tmp_path / "out"
+
+    def fail() -> None:
+        with workspace.occupy(out):
+            (out / kept).parent.mkdir(parents=True)
+            (out / kept).write_text("{}")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (out / kept).exists()
+
+
+def test_folder_that_was_there_before_stays(tmp_path) -> None:
+    def fail() -> None:
+        with workspace.occupy(tmp_path):
+            raise InputError("bad corpus")
+
+    with pytest.raises(InputError):
+        fail()
+    assert tmp_path.exists()
+
+
+def test_second_owner_is_refused_while_the_first_lives(tmp_path) -> None:
+    hold = "import sys; from pathlib import Path; from sptar_engine import workspace\n"
+    hold += "with workspace.occupy(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    first = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    with pytest.raises(InputError, match="Another run is at work in"), workspace.occupy(tmp_path):
+        pass
+    first.kill()
+    first.communicate()
+    with workspace.occupy(tmp_path):
+        pass
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="is a file; --out takes a folder"), workspace.occupy(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.fixture
+def decide(monkeypatch) -> list[Path | None]:
+    """Count what is measured, and let every measurement come out otherwise."""
+    from sptar_engine import runtime
+
+    asked: list[Path | None] = []
+
+    def answer(language_model: Path | None) -> runtime.Machine:
+        asked.append(language_model)
+        return runtime.Machine("cpu", "bfloat16" if language_model else "float32", 10 + len(asked))
+
+    monkeypatch.setattr(runtime, "decide", answer)
+    return asked
+
+
+def test_machine_decides_once_and_the_choice_is_kept(tmp_path, decide) -> None:
+    first = workspace.machine(tmp_path, tmp_path, "tiny")
+    assert workspace.machine(tmp_path, tmp_path, "tiny") == first
+    assert first == {"device": "cpu", "dtype": "bfloat16", "threads": 11, "language_model": "tiny"}
+    assert len(decide) == 1
+
+
+def test_without_a_language_model_nothing_is_measured_until_one_comes(tmp_path, decide) -> None:
+    before = workspace.machine(tmp_path, None, "")
+    after = workspace.machine(tmp_path, tmp_path, "tiny")
+    assert decide == [None, tmp_path]
+    assert (before["dtype"], after["dtype"]) == ("float32", "bfloat16")
+    # Threads change results in the last bits, so what trained with 11 goes on with 11.
+    assert before["threads"] == after["threads"] == 11
+
+
+def test_folder_without_an_experiment_is_named(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"holds no experiment; give the --out folder"):
+        workspace.compare(tmp_path)
+
+
+def test_experiment_without_an_evaluated_arm_says_so(tmp_path) -> None:
+    (tmp_path / workspace.EXPERIMENT).write_text(json.dumps({"dataset": "x", "steps": []}))
+    with pytest.raises(InputError, match="No arm of .* is evaluated yet"):
+        workspace.compare(tmp_path)
+
+
+def test_arms_evaluated_so_far_are_compared(tmp_path) -> None:
+    steps = []
+    for arm, shift in (("bm25", 0.0), ("sptar", 0.2)):
+        (tmp_path / arm).mkdir()
+        values = {f"q{number}": number / 50 + shift for number in range(40)}
+        (tmp_path / arm / "metrics.json").write_text(json.dumps({"per_query": {"nDCG@10": values}}))
+        steps.append({"stage": "evaluate", "arms": [arm], "folder": arm})
+    (tmp_path / workspace.EXPERIMENT).write_text(json.dumps({"dataset": "x", "steps": steps}))
+    found = workspace.compare(tmp_path)
+    assert found["arms"]["sptar"]["versus"]["bm25"]["difference"] == pytest.approx(0.2)
+    assert found["arms"]["sptar"]["versus"]["bm25"]["verdict"] == "better"
+
+
+def test_peak_memory_is_in_mebibytes() -> None:
+    assert 20 < workspace.peak_mib() < 24 * 1024
