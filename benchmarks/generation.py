@@ -131,10 +131,11 @@ class Race:
         """One document at a time, whole, through PEFT; the query is cut out of what was written afterwards."""
         tokenizer = self.language_model.tokenizer
         tokens = PromptTokens(tokenizer, _WHOLE, self.config.query_tokens)
+        peft_model: Any = self.peft_model  # its generate is not typed
         queries: Queries = {}
         for document in quartiles(self.documents, lambda one: len(tokens.document(one))):
             ids = torch.tensor([[*self.examples, *tokens.document(document)]], device=self.language_model.device)
-            written = self.peft_model.generate(
+            written = peft_model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 do_sample=False,

@@ -47,5 +47,5 @@ def _run(rankings: Rankings, judged: dict[str, Any]) -> dict[str, dict[str, floa
     return {
         query_id: {hit.doc_id: -float(place) for place, hit in enumerate(hits)}
         for query_id, hits in rankings.items()
-        if query_id in judged
+        if query_id in judged and hits  # ir-measures divides by the number of hits
     }

@@ -24,10 +24,11 @@ from peft import (
     get_peft_model,
 )
 from peft.tuners.prompt_tuning import PromptTuningInit
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from sptar_engine.errors import ArtifactError, InputError, StageError
+from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageError
 from sptar_engine.runtime import torch_dtype
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -93,7 +94,7 @@ def load_language_model(folder: Path, dtype: str, device: str) -> LanguageModel:
             folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().split("\n", 1)[0]
         raise InputError(f"{folder} is not a causal language model that can be loaded: {reason}") from error
     model, found = loaded
@@ -118,7 +119,7 @@ def build_soft_prompt(
     `prompt_tuning` starts from the embeddings of `init_text`, repeated to length (the official code's way);
     `prefix_tuning` from the keys and values of the same tokens, since random ones start far from any text (Li
     and Liang, arXiv 2101.00190, section 7.4); `p_tuning` from PEFT's random encoder. `base_name` is the
-    catalogue name that the saved adapter refers to.
+    catalogue name that the saved adapter refers to. Raises ConfigError for an `init_text` without tokens.
     """
     kinds = {
         "prompt_tuning": PromptTuningConfig,
@@ -210,7 +211,7 @@ def _start_values(language_model: LanguageModel, method: str, init_text: str, vi
     words = language_model.tokenizer(init_text, add_special_tokens=False)["input_ids"]
     tokens = [*language_model.opening, *words]
     if not words:
-        raise StageError("tune.init_text has no tokens; give a few words for the soft prompt to start from.")
+        raise ConfigError("tune.init_text", "it has no tokens; give a few words for the soft prompt to start from")
     tokens = (tokens * -(-virtual_tokens // len(tokens)))[:virtual_tokens]
     embeddings = language_model.embed(tokens)
     if method == "prompt_tuning":

@@ -69,8 +69,9 @@ class LexicalSearcher:
             self._searcher = java_class("io.anserini.search.SimpleSearcher")(str(index))
             self._searcher.set_bm25(k1, b)
             # Lucene is asked for the order (-score, id). Anserini would lower the scores of ties after that, each by
-            # another millionth; without its list of re-rankers they stay what they are.
-            self._searcher.cascade = java_class("io.anserini.rerank.RerankerCascade")()
+            # another millionth; without re-rankers they stay what they are. The list is emptied, not replaced:
+            # pyjnius 1.9 frees an object that is assigned to a Java field, and the next collection crashes on it.
+            self._searcher.cascade.rerankers.clear()
 
     def __enter__(self) -> Self:
         return self

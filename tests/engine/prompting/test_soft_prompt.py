@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from sptar_engine.errors import ArtifactError, InputError, StageError
+from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageError
 from sptar_engine.prompting.soft_prompt import (
     LanguageModel,
     build_soft_prompt,
@@ -180,7 +180,7 @@ def test_tokenizer_that_opens_texts_opens_the_hard_prompt(tiny_llm: Path) -> Non
 
 
 def test_init_text_without_words_is_refused(build: Build) -> None:
-    with pytest.raises(StageError, match=r"tune\.init_text"):
+    with pytest.raises(ConfigError, match=r"tune\.init_text"):
         build(init_text="")
 
 
@@ -193,6 +193,13 @@ def test_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
 def test_encoder_is_no_language_model(tiny_encoder: Path) -> None:
     with pytest.raises(InputError, match="not a causal language model"):
         load_language_model(tiny_encoder, "float32", "cpu")
+
+
+def test_weights_cut_short_are_refused(tiny_llm: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((tiny_llm / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((tiny_llm / "model.safetensors").read_bytes()[:-1000])
+    with pytest.raises(InputError, match="can be loaded"):
+        load_language_model(tmp_path, "float32", "cpu")
 
 
 def test_broken_config_is_refused_with_its_reason(tiny_llm: Path, tmp_path: Path) -> None:

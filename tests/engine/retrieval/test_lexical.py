@@ -15,6 +15,7 @@ from sptar_engine.errors import Cancelled, InputError, StageError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, rank_hits
 from sptar_engine.retrieval import lexical
+from sptar_engine.retrieval.java import java_class
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 
 _ANSERINI = {"k1": 0.9, "b": 0.4}
@@ -129,6 +130,15 @@ def test_odd_document_ids_come_back_as_they_were(tmp_path, doc_id) -> None:
 def test_odd_documents_are_indexed(tmp_path) -> None:
     texts = {"nul": "a \x00 wing", "long": "x" * 100_000 + " wing", "astral": "\U0001f600 wing", "stop": "the of and"}
     assert set(ids(searcher_of(tmp_path, texts).search({"q": "wing"}, 10)["q"])) == {"nul", "long", "astral"}
+
+
+def test_searchers_outlive_java_s_garbage_collections(tmp_path) -> None:
+    # An object that pyjnius assigns to a Java field is freed at once, and a later collection takes the process down.
+    index = build_or_open(write_corpus(tmp_path, {"a": "a wing"}), tmp_path / "cache")
+    for _ in range(30):
+        with LexicalSearcher(index) as searcher:
+            java_class("java.lang.System").gc()
+            assert ids(searcher.search({"q": "wing"}, 10)["q"]) == ["a"]
 
 
 def test_settings_of_bm25_count(tmp_path) -> None:
