@@ -10,13 +10,13 @@ through `PeftModel.generate`, the prompt recomputed, documents whole, 128 new to
 and third try at an empty query are left out. It takes over 10 s a document, so it gets four, at the quartiles of
 length.
 
-`batched` is the best plain batch that transformers' `generate` offers: soft prompt, example and document as input
+`batched` is plain batching as well as transformers' `generate` can do it: soft prompt, example and document as input
 embeddings, padded on the left with the mask that keeps it right, documents cut as ours and sorted by length, stop at
 a newline and the same most tokens; but the prompt is computed for each row, and a batch runs until its last row ends.
-Its rows per batch are the fastest of 8, 16, 32 and 64 on two cores.
+It runs 16 rows at a time (`--batched-rows`) and, to save time, gets every second document by length.
 
 `checks.equal_to_reference` is the share of our queries that are, token by token, what the model writes for the
-document alone (benchmarks/reference.py); `checks.batched_equal` the share of ours that `batched` writes too.
+document alone (benchmarks/reference.py); `checks.batched_equal` the share of the queries of `batched` that are ours.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Race:
         return {doc_id: texts[0] for batch in batches for doc_id, texts in batch.items()}
 
     def run_batched(self, rows: int) -> Queries:
-        """Plain `generate` on the base model, `rows` documents at a time."""
-        requests = self.requests
+        """Plain `generate` on the base model, `rows` documents at a time, every second document by length."""
+        requests = self.requests[::2]
         queries: Queries = {}
         for start in range(0, len(requests), rows):
             queries |= self._generate_batch(requests[start : start + rows])
@@ -214,7 +214,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The line that every benchmark ends with (issue 2)."""
     total = len(checked)
-    same = sum(queries["ours"][doc_id] == text for doc_id, text in queries["batched"].items())
+    plain = queries["batched"]
+    same = sum(queries["ours"][doc_id] == text for doc_id, text in plain.items())
     return {
         "benchmark": "generation",
         "unit": "weak queries per second",
@@ -227,7 +228,7 @@ def summarise(
             "differences_not_near_ties": judged[DIFFERENT],
             "documents_checked": total,
             "runs_equal": queries["ours"] == checked,
-            "batched_equal": round(same / total, 4),
+            "batched_equal": round(same / len(plain), 4),
         },
     }
 

@@ -109,7 +109,7 @@ def test_folder_without_an_experiment_is_named(tmp_path) -> None:
 
 def test_experiment_without_an_evaluated_arm_says_so(tmp_path) -> None:
     (tmp_path / workspace.EXPERIMENT).write_text(json.dumps({"dataset": "x", "steps": []}))
-    with pytest.raises(InputError, match="No arm of .* is evaluated yet"):
+    with pytest.raises(InputError, match=r"No arm of .* is evaluated yet"):
         workspace.compare(tmp_path)
 
 

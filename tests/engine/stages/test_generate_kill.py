@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FILES = ("weak.jsonl", "dropped.jsonl")
 TWICE = 5  # every fifth run is killed a second time
 
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to count its threads")
+
 
 def run_jobs(jobs: list[dict[str, Any]]) -> list[dict[str, int]]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
