@@ -26,6 +26,7 @@ from sptar_engine.registry import STAGES
 from sptar_engine.stage import SCRATCH, Progress, StageContext
 
 RESULT = "result.json"
+_NO_ARTIFACTS = frozenset({RESULT, SCRATCH})
 _KEY_LENGTH = 16  # hex digits of the folder name: 64 bits, ample for one project's store
 _DATASET_FILES = ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv", "pairs.*")
 _PACKAGES = ("sptar", "torch", "transformers", "peft", "sentence-transformers", "pyserini", "ir-measures")
@@ -103,8 +104,7 @@ def run_stage(
         )  # fmt: skip
         start = time.monotonic()
         output = spec.load()(config, context)
-        shutil.rmtree(attempt / SCRATCH, ignore_errors=True)
-        artifacts = checksums(attempt, skip=frozenset({RESULT}))
+        artifacts = checksums(attempt, skip=_NO_ARTIFACTS)
         write_json(
             attempt / RESULT,
             {
@@ -115,6 +115,8 @@ def run_stage(
             },
         )  # fmt: skip
         _publish(store, attempt, folder, fence)
+        # Only now: a kill before this line loses no shard and no checkpoint.
+        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     made = _read(folder, reused=False)
     assert made is not None
     return made
@@ -137,9 +139,10 @@ def finished(folder: Path) -> StageResult | None:
     if result is None:
         return None
     recorded = read_json(folder / RESULT)["artifacts"]
-    if checksums(folder, skip=frozenset({RESULT, SCRATCH})) != recorded:
+    if checksums(folder, skip=_NO_ARTIFACTS) != recorded:
         shutil.rmtree(folder)
         return None
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)  # of a run that was killed just before it did so
     return result
 
 

@@ -149,6 +149,33 @@ def test_cancelled_stage_leaves_no_result_and_its_scratch_is_taken_over(store, d
     assert attempts(store) == []
 
 
+def test_kill_after_the_stage_and_before_its_result_loses_no_scratch(store, dataset, use, monkeypatch) -> None:
+    from sptar_engine import pipeline
+
+    seen: list[bool] = []
+
+    def resume(config: StageConfig, context: StageContext) -> StageOutput:
+        seen.append((context.out_dir / "scratch" / "shard").exists())
+        return write_output(config, context)
+
+    use(resume)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(store, dataset)
+    result = prepare(store, dataset)
+    assert seen == [False, True]
+    assert not (result.folder / "scratch").exists()
+
+
+def test_scratch_left_by_a_kill_after_the_result_goes_at_the_next_look(store, dataset, use) -> None:
+    use(write_output)
+    scratch = prepare(store, dataset).folder / "scratch"
+    scratch.mkdir()
+    assert prepare(store, dataset).reused
+    assert not scratch.exists()
+
+
 def test_attempt_that_lost_its_fence_leaves_nothing(store, dataset, use) -> None:
     use(write_output)
     with pytest.raises(StaleAttempt):
