@@ -11,14 +11,17 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sptar_engine.artifacts import checksums, read_json, sha256_json, write_json
-from sptar_engine.errors import ConfigError, InputError
+from sptar_engine.errors import ArtifactError, ConfigError, InputError
 
 LANGUAGE_MODEL = "language_model"
 ENCODER = "encoder"
 
+_BY_OPERATOR = "added by the operator"
 _ADDED = "added.json"  # in the models folder: what `sptar models add` recorded
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".py"}
 
@@ -63,6 +66,7 @@ _BUNDLED = (
     ),
 )  # fmt: skip
 
+_HUB_SOURCE = "Hugging Face hub, local cache"
 _HUB = {
     "meta-llama/Llama-2-7b-hf": (LANGUAGE_MODEL, "Llama 2 Community License"),
     "lmsys/vicuna-7b-v1.5": (LANGUAGE_MODEL, "Llama 2 Community License"),
@@ -91,11 +95,15 @@ def describe(name: str, kind: str, models: Path) -> ModelEntry:
     if entry is None or entry.kind != kind:
         allowed = ", ".join(entry.name for entry in known.values() if entry.kind == kind and entry.available)
         raise ConfigError(kind, f"{name!r} is not in the catalogue; on this machine there are: {allowed}")
-    if not entry.available:
+    if entry.folder is None:
         raise InputError(
             f"The model {name} is not on this machine and is never fetched; bring its folder here and run "
             f"`sptar models add FOLDER --name {name}`."
         )
+    if entry.source == _BY_OPERATOR:
+        check_folder(entry.folder)
+        if _revision(entry.folder) != entry.revision:
+            raise InputError(f"{entry.folder} has changed since it was added; run `sptar models add` for it again.")
     return entry
 
 
@@ -104,11 +112,11 @@ def language_model_folder(name: str, models: Path) -> Path:
     entry = describe(name, LANGUAGE_MODEL, models)
     assert entry.folder is not None
     packed = sorted(entry.folder.glob("*.gguf"))
-    if not packed:
+    if not packed or any(entry.folder.glob("*.safetensors")):
         return entry.folder
     from sptar_engine.conversion import unpack  # loads torch
 
-    return unpack(packed[0], models / f"{name}-{entry.revision}")
+    return unpack(packed[0], models / f"{entry.name}-{entry.revision}")
 
 
 def encoder_folder(name: str, models: Path) -> Path:
@@ -137,8 +145,7 @@ def add_model(folder: Path, models: Path, *, name: str | None = None, licence: s
         raise InputError(
             f"{folder} does not say its licence; give it with --licence, for example --licence Apache-2.0."
         )
-    revision = sha256_json(checksums(folder))[:16]
-    entry = ModelEntry(chosen, _kind(folder), stated, "added by the operator", revision, folder)
+    entry = ModelEntry(chosen, _kind(folder), stated, _BY_OPERATOR, _revision(folder), folder)
     rows = {row.name: row for row in _added(models)} | {chosen: entry}
     write_json(models / _ADDED, {row.name: _row(row) for row in rows.values()})
     return entry
@@ -149,7 +156,7 @@ def check_folder(folder: Path) -> None:
     config = folder / "config.json"
     if not folder.is_dir() or not (config.is_file() or (folder / "modules.json").is_file()):
         raise InputError(f"{folder} is not a model folder: it has no config.json and no modules.json.")
-    if config.is_file() and "auto_map" in read_json(config):
+    if config.is_file() and "auto_map" in _read_config(config):
         raise InputError(f"{config} asks for its own code (auto_map); only models that need none are allowed.")
     for path in folder.rglob("*"):
         if path.is_symlink() and not path.resolve().is_relative_to(folder):
@@ -193,8 +200,10 @@ def _hub_entry(name: str) -> ModelEntry:
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
     except (OSError, ValueError):
-        return ModelEntry(name, kind, licence, "Hugging Face hub, local cache", "absent", None)
-    return ModelEntry(name, kind, licence, "Hugging Face hub, local cache", folder.name, folder)
+        return ModelEntry(name, kind, licence, _HUB_SOURCE, "absent", None)
+    if not any(folder.glob("*.safetensors")):
+        return ModelEntry(name, kind, licence, _HUB_SOURCE, "absent", None, "in the cache, but without safetensors")
+    return ModelEntry(name, kind, licence, _HUB_SOURCE, folder.name, folder)
 
 
 def _folder_entry(name: str, kind: str) -> ModelEntry | None:
@@ -202,16 +211,39 @@ def _folder_entry(name: str, kind: str) -> ModelEntry | None:
     if not folder.is_dir():
         return None
     check_folder(folder.resolve())
-    revision = sha256_json(checksums(folder))[:16]
-    return ModelEntry(folder.name, kind, "as its card says", "a folder on this machine", revision, folder.resolve())
+    folder = folder.resolve()
+    return ModelEntry(folder.name, kind, "as its card says", "a folder on this machine", _revision(folder), folder)
+
+
+def _revision(folder: Path) -> str:
+    """Digest of a model's files; read again only when a name, a size or a time of change is another one."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    seen = tuple((path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return _digest(folder, seen)
+
+
+@lru_cache(maxsize=32)
+def _digest(folder: Path, seen: tuple[tuple[str, int, int], ...]) -> str:
+    del seen  # part of the cache's key alone
+    return sha256_json(checksums(folder))[:16]
 
 
 def _kind(folder: Path) -> str:
     if (folder / "modules.json").is_file():
         return ENCODER
-    architectures = read_json(folder / "config.json").get("architectures") or []
+    architectures = _read_config(folder / "config.json").get("architectures") or []
     causal = any(str(architecture).endswith(("ForCausalLM", "LMHeadModel")) for architecture in architectures)
     return LANGUAGE_MODEL if causal else ENCODER
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = read_json(path)
+    except ArtifactError as error:
+        raise InputError(f"{path} is not a model's configuration: it cannot be read as JSON.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} is not a model's configuration: it holds no JSON object.")
+    return config
 
 
 def _readme_licence(folder: Path) -> str | None:

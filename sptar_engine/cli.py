@@ -16,14 +16,15 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from sptar_engine import catalog, experiment, workspace
-from sptar_engine.artifacts import read_json, write_json
+from sptar_engine.artifacts import write_json
 from sptar_engine.configs import build_config, parse_overrides
 from sptar_engine.errors import Cancelled, ConfigError, InputError, SptarError
 from sptar_engine.experiment import DATASET, DECISIONS, Step
-from sptar_engine.pipeline import RESULT, StageResult, Store, run_stage
+from sptar_engine.pipeline import RESULT, StageResult, Store, named_models, read_result, run_stage
 from sptar_engine.presets import PRESETS
 from sptar_engine.registry import STAGES
 from sptar_engine.terminal import Board, print_comparison, print_queries
+from sptar_engine.training.decisions import read_decisions
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -71,6 +72,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
     options = {"seeds": arguments.seeds, "decisions": bool(arguments.decisions)}
     steps = experiment.plan(arms, asked, **options)
     runner = _Runner(arguments, arms, Board(len(steps)))
+    _check_models(steps, arguments.models)
     with workspace.occupy(arguments.out), _stop_flag() as should_stop:
         # The dataset is checked before anything slow: what is wrong with it is said within seconds.
         runner.run(steps[:1], "cpu", should_stop)
@@ -82,6 +84,12 @@ def _experiment(arguments: argparse.Namespace) -> int:
         write_json(arguments.out / workspace.COMPARISON, comparison)
     _conclude(comparison, steps, runner.done)
     return DONE
+
+
+def _check_models(steps: Sequence[Step], models: Path) -> None:
+    """Raise ConfigError or InputError for a model that is not here, before anything is written."""
+    for name, kind in {(name, kind) for step in steps for _, name, kind in named_models(step.config)}:
+        catalog.describe(name, kind, models)
 
 
 class _Runner:
@@ -115,17 +123,7 @@ class _Runner:
 
 
 def _conclude(comparison: dict[str, Any], steps: Sequence[Step], results: dict[str, StageResult]) -> None:
-    from sptar_engine.evaluation.compare import sentence
-
     print_comparison(comparison)
-    arms = comparison["arms"]
-    last = list(arms)[-1]
-    for baseline in ("bm25", "zero_shot"):
-        if baseline in arms and baseline != last:
-            print(sentence(last, baseline, comparison))
-    for step in steps:
-        if step.stage == "train" and results[step.step_id].metrics.get("kept_untrained"):
-            print(f"{step.step_id}: {results[step.step_id].metrics['sentence']}")
     written = {step.arms[0]: results[step.step_id] for step in steps if step.stage == "generate"}
     print_queries({arm: result.metrics["sample_queries"][:3] for arm, result in written.items()})
     for step in steps:
@@ -157,6 +155,7 @@ def _givens(arguments: argparse.Namespace) -> dict[str, Path]:
     if arguments.decisions:
         if not arguments.decisions.is_file():
             raise InputError(f"{arguments.decisions} is not a file; --decisions takes a JSONL of verdicts.")
+        read_decisions(arguments.decisions)  # a bad line is said now, not after an hour
         givens[DECISIONS] = arguments.decisions
     return givens
 
@@ -167,7 +166,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if stage != arguments.stage:
             raise ConfigError(f"{stage}.…", f"this command runs only the stage {arguments.stage}")
     config = build_config(arguments.stage, overrides.get(arguments.stage, {}))
-    inputs = {_role(path, arguments.stage): path for path in arguments.inputs}
+    inputs = _inputs(arguments.inputs, arguments.stage)
     store = Store(root=arguments.out, models=arguments.models)
     board = Board()
     with workspace.occupy(arguments.out), _stop_flag() as should_stop:
@@ -180,11 +179,27 @@ def _run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _role(path: Path, stage: str) -> str:
-    """An input's role: the stage that made the folder, else what only the user can have given."""
-    if (path / RESULT).is_file():
-        return str(read_json(path / RESULT)["stage"])
-    return DATASET if stage == "prepare" else DECISIONS
+def _inputs(paths: Sequence[Path], stage: str) -> dict[str, Path]:
+    """The inputs by role: the stage that made a folder, else what only the user can have given."""
+    inputs: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; --in takes folders of finished stages, a dataset or decisions.")
+        result = None if stage == "prepare" else _finished(path)
+        role = result.stage if result else DATASET if stage == "prepare" else DECISIONS
+        if role in inputs:
+            raise InputError(f"{inputs[role]} and {path} are both {role}; the stage {stage} takes one.")
+        inputs[role] = path
+    return inputs
+
+
+def _finished(path: Path) -> StageResult | None:
+    if not (path / RESULT).is_file():
+        return None
+    result = read_result(path)
+    if result is None:
+        raise InputError(f"{path} is not whole: a file is not what its checksum says; run its stage again.")
+    return result
 
 
 def _device() -> str:
@@ -305,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("dataset", type=Path)
     one.add_argument("query")
     one.add_argument("--with", default="bm25", metavar="bm25|MODEL", help="bm25, a model's name or its folder")
-    one.add_argument("--depth", type=int, default=10, help="hits to show")
+    one.add_argument("--depth", type=_count, default=10, help="hits to show")
     _add_models(commands)
     one = _command(commands, "sample", _sample, "write the sample dataset, Python standard library help")
     one.add_argument("out", type=Path, metavar="OUT")

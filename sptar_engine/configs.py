@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -146,6 +147,15 @@ class GenerateConfig(StageConfig):
     dtype: str = _dtype()
     threads: int = _threads()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.decoding == "greedy" and self.queries > 1:
+            raise ConfigError(
+                "generate.queries",
+                f"greedy decoding writes the same query every time, so {self.queries} per document need "
+                "generate.decoding=sample",
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilterConfig(StageConfig):
@@ -157,6 +167,11 @@ class FilterConfig(StageConfig):
     k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
     near_copy: float = option(0.9, "word overlap with a seed query from which a query is a copy", low=0.1, high=1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k > self.depth:
+            raise ConfigError("filter.top_k", f"{self.top_k} is beyond filter.depth, {self.depth}; raise that too")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +234,12 @@ class PackageConfig(StageConfig):
     name: str = option("retriever", "name of the folder inside the archive")
     language_model: str = option("smollm2-135m-instruct", "language model named in the card", model="language_model")
     base: str = _encoder()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
+            reason = f"{self.name!r} is not 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+            raise ConfigError("package.name", reason)
 
 
 CONFIGS: dict[str, type[StageConfig]] = {

@@ -149,10 +149,17 @@ def _check_agreement(configs: Mapping[str, StageConfig]) -> None:
     """Every arm has the same base and every prompt the same language model, or the comparison means nothing."""
     llm = ("tune.model", "select.model", "generate.model", "package.language_model")
     for option, places in (("--llm", llm), ("--base", ("train.base", "evaluate.base", "package.base"))):
-        named = (place.split(".") for place in places)
-        names = {str(configs[stage].as_dict()[field]) for stage, field in named}
+        names = {str(_setting(configs, place)) for place in places}
         if len(names) > 1:
             raise ConfigError(option, f"one model for all stages, not {' and '.join(sorted(names))}; use {option} NAME")
+    for one, other in (("train.max_length", "evaluate.max_length"), ("prepare.min_grade", "evaluate.min_grade")):
+        if _setting(configs, one) != _setting(configs, other):
+            raise ConfigError(one, f"must be the same as {other}, or what is chosen is not what is measured; set both")
+
+
+def _setting(configs: Mapping[str, StageConfig], place: str) -> Value:
+    stage, _, field = place.partition(".")
+    return configs[stage].as_dict()[field]
 
 
 def _baseline(arm: Arm, configs: Mapping[str, StageConfig]) -> Step:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import importlib.metadata
+import logging
 import os
 import shutil
 import time
@@ -21,12 +22,18 @@ from typing import Any
 from sptar_engine import catalog
 from sptar_engine.artifacts import checksums, content_hash, read_json, sha256_file, sha256_json, write_json
 from sptar_engine.configs import StageConfig
-from sptar_engine.errors import ArtifactError, InputError, StageError, StaleAttempt
-from sptar_engine.registry import STAGES
-from sptar_engine.stage import SCRATCH, Progress, StageContext
+from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageError, StaleAttempt
+from sptar_engine.registry import STAGES, Run
+from sptar_engine.stage import SCRATCH, Progress, StageContext, StageOutput
+
+_log = logging.getLogger(__name__)
 
 RESULT = "result.json"
 _NO_ARTIFACTS = frozenset({RESULT, SCRATCH})
+GIVEN = ("dataset", "decisions")
+"""Roles of what a user gives; all others are finished stages."""
+
+_SHOWN = ("digest", "config", "metrics", "versions")
 _KEY_LENGTH = 16  # hex digits of the folder name: 64 bits, ample for one project's store
 _DATASET_FILES = ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv", "pairs.*")
 _PACKAGES = ("sptar", "torch", "transformers", "peft", "sentence-transformers", "pyserini", "ir-measures")
@@ -91,7 +98,7 @@ def run_stage(
     if missing or unknown:
         problem = f"needs the input {missing[0]}" if missing else f"does not take the input {unknown[0]}"
         raise InputError(f"The stage {spec.name} {problem}; it needs {', '.join(spec.needs)}.")
-    hashes = {role: input_digest(role, path) for role, path in sorted(inputs.items())}
+    hashes = {role: input_digest(role, path, whole=spec.reads_results) for role, path in sorted(inputs.items())}
     key = stage_key(config, hashes, store.models)
     folder = store.folder(spec.name, key)
     if (found := finished(folder)) is not None:
@@ -103,7 +110,7 @@ def run_stage(
             device=device, report=report, should_stop=should_stop,
         )  # fmt: skip
         start = time.monotonic()
-        output = spec.load()(config, context)
+        output = _work(spec.load(), config, context)
         artifacts = checksums(attempt, skip=_NO_ARTIFACTS)
         write_json(
             attempt / RESULT,
@@ -125,24 +132,34 @@ def run_stage(
 def stage_key(config: StageConfig, input_hashes: Mapping[str, str], models: Path) -> str:
     """The name of a stage's work: same key, same result. Models count with their exact revision."""
     spec = STAGES[config.STAGE]
-    revisions = {name: catalog.describe(name, kind, models).revision for name, kind in _models(config)}
-    parts = [spec.name, spec.version, config.as_dict(), dict(input_hashes), revisions]
+    entries = {field: catalog.describe(name, kind, models) for field, name, kind in named_models(config)}
+    # A model may be named by a path; what counts is which model it is.
+    settings = config.as_dict() | {field: [entry.name, entry.revision] for field, entry in entries.items()}
+    parts = [spec.name, spec.version, settings, dict(input_hashes)]
     return sha256_json(parts)[:_KEY_LENGTH]
 
 
 def finished(folder: Path) -> StageResult | None:
-    """The result in a folder, or None when there is none or a file of it is not what its checksum says.
+    """The result in a folder of the store, or None when there is none or it is damaged.
 
     A damaged folder is removed, so that the stage is done again.
     """
-    result = _read(folder, reused=True)
-    if result is None:
+    if not (folder / RESULT).exists():
         return None
-    recorded = read_json(folder / RESULT)["artifacts"]
-    if checksums(folder, skip=_NO_ARTIFACTS) != recorded:
+    result = read_result(folder)
+    if result is None:
+        _log.warning("A file of %s is not what its checksum says; the stage is done again.", folder.name)
         shutil.rmtree(folder)
         return None
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)  # of a run that was killed just before it did so
+    return result
+
+
+def read_result(folder: Path) -> StageResult | None:
+    """The result in a folder, or None when a file of it is not what its checksum says."""
+    result = _read(folder, reused=True)
+    if result is None or checksums(folder, skip=_NO_ARTIFACTS) != read_json(folder / RESULT).get("artifacts"):
+        return None
     return result
 
 
@@ -152,17 +169,19 @@ def _read(folder: Path, *, reused: bool) -> StageResult | None:
     try:
         row = read_json(folder / RESULT)
         return StageResult(row["stage"], folder, row["metrics"], row["seconds"], row["digest"], reused)
-    except (ArtifactError, KeyError):
+    except (ArtifactError, KeyError, TypeError):
         return None
 
 
-def input_digest(role: str, path: Path) -> str:
+def input_digest(role: str, path: Path, *, whole: bool = False) -> str:
     """What an input counts as in a key: a stage's artefacts, or the bytes of what the user gave.
 
-    Redoing a stage with equal artefacts thus changes nothing after it. Of a dataset only its own files count.
+    Redoing a stage with equal artefacts thus changes nothing after it. With `whole` its settings, numbers and
+    versions count too, for a stage that shows them. Of a dataset only its own files count.
     """
-    if (path / RESULT).is_file():
-        return str(read_json(path / RESULT)["digest"])
+    if role not in GIVEN and (path / RESULT).is_file():
+        row = read_json(path / RESULT)
+        return sha256_json([row[name] for name in _SHOWN]) if whole else str(row["digest"])
     if not path.exists():
         raise InputError(f"{path} does not exist; give the folder of a finished stage, a dataset or a file.")
     if role == "dataset" and path.is_dir():
@@ -171,11 +190,27 @@ def input_digest(role: str, path: Path) -> str:
     return content_hash(path)
 
 
-def _models(config: StageConfig) -> Iterator[tuple[str, str]]:
+def named_models(config: StageConfig) -> Iterator[tuple[str, str, str]]:
+    """The settings that name a model: (field, the model's name, its kind)."""
     values = config.as_dict()
-    for name, spec in type(config).__dataclass_fields__.items():
+    for field, spec in type(config).__dataclass_fields__.items():
         if kind := spec.metadata.get("model"):
-            yield str(values[name]), kind
+            yield field, str(values[field]), kind
+
+
+def _work(run: Run, config: StageConfig, context: StageContext) -> StageOutput:
+    """Run a stage. What was wrong with the input leaves nothing behind; too little memory gets a sentence."""
+    try:
+        return run(config, context)
+    except (InputError, ConfigError):
+        shutil.rmtree(context.out_dir, ignore_errors=True)
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, without torch
+            raise StageError(
+                f"Not enough memory for the stage {context.stage}; a smaller batch or a smaller model needs less."
+            ) from error
+        raise
 
 
 def _claim(store: Store, folder: Path) -> Path:

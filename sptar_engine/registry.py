@@ -18,7 +18,8 @@ class StageSpec:
     """A stage as the pipeline sees it.
 
     `version` is part of every cache key: raise it when the stage's results change. `needs` are the roles it
-    cannot do without, `takes` those it uses when given.
+    cannot do without, `takes` those it uses when given. `reads_results` says that it shows what their result.json
+    holds, which then counts in its key.
     """
 
     name: str
@@ -26,6 +27,7 @@ class StageSpec:
     needs: tuple[str, ...]
     takes: tuple[str, ...]
     help: str
+    reads_results: bool = False
 
     @property
     def config(self) -> type[StageConfig]:
@@ -45,7 +47,9 @@ _SPECS = (
     StageSpec("filter", 1, ("prepare", "generate"), (), "keep queries that find their own document"),
     StageSpec("train", 1, ("prepare",), ("filter", "decisions"), "train the retriever"),
     StageSpec("evaluate", 1, ("prepare",), ("train",), "rank the test queries and measure"),
-    StageSpec("package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download"),
+    StageSpec(
+        "package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
+    ),
 )
 
 STAGES: dict[str, StageSpec] = {spec.name: spec for spec in _SPECS}

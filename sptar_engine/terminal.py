@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -76,7 +76,10 @@ class Board:
 
 
 def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """Print the arms with their measures, the interval of nDCG@10, and the verdicts against both baselines."""
+    """Print the arms with their measures, the interval of nDCG@10, and the verdicts against both baselines.
+
+    Sentences follow: how the last arm stands, and which training ended below the untrained model on the dev queries.
+    """
     table = Table(title=f"Arms on {comparison['dataset']}, test queries (95 % intervals)", title_justify="left")
     table.add_column("arm", no_wrap=True)
     for measure in _MEASURES:
@@ -91,7 +94,10 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
         cells += [f"{row[measure]['mean']:.3f}" for measure in _MEASURES[1:]]
         cells += ["" if arm == baseline else _verdict(row["versus"][baseline]) for baseline in baselines]
         table.add_row(arm, *cells)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    for line in _sentences(arms, comparison):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_queries(samples: Mapping[str, list[str]]) -> None:
@@ -101,6 +107,17 @@ def print_queries(samples: Mapping[str, list[str]]) -> None:
         console.print(f"Generated queries ({arm}):")
         for query in queries:
             console.print(f"  - {query}", markup=False, soft_wrap=True)
+
+
+def _sentences(arms: Mapping[str, Any], comparison: Mapping[str, Any]) -> Iterator[str]:
+    from sptar_engine.evaluation.compare import sentence  # numpy and scipy
+
+    last = list(arms)[-1]
+    yield from (sentence(last, other, comparison) for other in ("bm25", "zero_shot") if other in arms and other != last)
+    for row in arms.values():
+        for training in row.get("training", ()):
+            if training["kept_untrained"] or training["trained_below_untrained"]:
+                yield f"{training['step']}: {training['sentence']}"
 
 
 def _console() -> Console:

@@ -31,15 +31,15 @@ def occupy(out: Path) -> Iterator[None]:
     fresh = not out.exists()
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out takes a folder.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / ".running").open("w") as handle:
-            _lock(handle.fileno(), out)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".running").open("w") as handle:
+        _lock(handle.fileno(), out)
+        try:
             yield
-    except BaseException:
-        if fresh and not any(out.glob(f"stages/*/{RESULT}")) and not any(out.glob("stages/*/scratch")):
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+        except BaseException:
+            if fresh and not any(out.glob(f"stages/*/{RESULT}")) and not any(out.glob("stages/*/scratch")):
+                shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
 def _lock(handle: int, out: Path) -> None:
@@ -52,18 +52,19 @@ def _lock(handle: int, out: Path) -> None:
 def machine(out: Path, language_model: Path | None, name: str) -> dict[str, Any]:
     """What the machine decided for this folder: `device`, `dtype`, `threads`. Decided once, then kept.
 
-    The number format is measured only when a language model takes part, and again only for another model.
+    The number format is measured for each language model that takes part, once.
     """
-    stored: dict[str, Any] = read_json(out / _MACHINE) if (out / _MACHINE).exists() else {}
-    if stored and (language_model is None or stored["language_model"] == name):
-        return stored
-    from sptar_engine import runtime  # loads torch
+    stored: dict[str, Any] = read_json(out / _MACHINE) if (out / _MACHINE).exists() else {"dtypes": {}}
+    if "device" not in stored or (language_model is not None and name not in stored["dtypes"]):
+        from sptar_engine import runtime  # loads torch
 
-    decided = runtime.decide(language_model).as_dict()
-    chosen = {**decided, **({"device": stored["device"], "threads": stored["threads"]} if stored else {})}
-    chosen["language_model"] = name if language_model else None
-    write_json(out / _MACHINE, chosen)
-    return chosen
+        decided = runtime.decide(language_model)
+        stored = {"device": decided.device, "threads": decided.threads, **stored}
+        if language_model is not None:
+            stored["dtypes"][name] = decided.dtype
+        write_json(out / _MACHINE, stored)
+    dtype = stored["dtypes"].get(name, "float32")
+    return {"device": stored["device"], "dtype": dtype, "threads": stored["threads"]}
 
 
 def record(
@@ -97,7 +98,8 @@ def load(out: Path) -> dict[str, Any]:
 def compare(out: Path) -> dict[str, Any]:
     """Compare the arms that are evaluated so far; per query over all training seeds first (DESIGN section 4).
 
-    Returns `{"dataset", "arms"}` as `sptar compare --json` prints it. Raises InputError when no arm is evaluated.
+    Returns `{"dataset", "arms"}` as `sptar compare --json` prints it; an arm that was trained has `training`, a list
+    of what each training said of itself against the untrained base. Raises InputError when no arm is evaluated.
     """
     from sptar_engine.evaluation.compare import average_seeds, compare_arms  # numpy and scipy
 
@@ -110,7 +112,20 @@ def compare(out: Path) -> dict[str, Any]:
         raise InputError(f"No arm of {out} is evaluated yet; start the experiment again to go on.")
     runs = {arm: [read_json(path / "metrics.json")["per_query"] for path in paths] for arm, paths in folders.items()}
     arms = compare_arms({arm: average_seeds(per_query) for arm, per_query in runs.items()})
+    for row in experiment["steps"]:
+        if row["stage"] == "train" and row["arms"][0] in arms:
+            arms[row["arms"][0]].setdefault("training", []).append(_training(row))
     return {"dataset": experiment["dataset"], "arms": arms}
+
+
+def _training(row: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = row["metrics"]
+    return {
+        "step": row["step"],
+        "kept_untrained": metrics["kept_untrained"],
+        "trained_below_untrained": metrics["dev_nDCG@10_trained"] < metrics["dev_nDCG@10_untrained"],
+        "sentence": metrics["sentence"],
+    }
 
 
 def peak_mib() -> int:

@@ -152,7 +152,10 @@ def _compare_pairs(values: Mapping[str, NDArray[np.float64]]) -> dict[tuple[str,
         family = holm({arm: raw[arm, other] for arm in values if arm != other})
         adjusted.update({(arm, other): p for arm, p in family.items()})
     found = zip(pairs, differences.T, _intervals(differences), strict=True)
-    return {pair: _decide(column, mean, adjusted[pair]) for pair, column, mean in found}
+    # A pair of arms stands in two families. The larger value holds for both, or "better" one way round could be
+    # "cannot tell" the other.
+    larger = {pair: max(adjusted[pair], adjusted[pair[1], pair[0]]) for pair in pairs}
+    return {pair: _decide(column, mean, larger[pair]) for pair, column, mean in found}
 
 
 def _decide(differences: NDArray[np.float64], mean: Interval, p: float) -> Comparison:

@@ -64,6 +64,9 @@ def split_shards(doc_ids: Sequence[str], size: int) -> list[Shard]:
     return [Shard(number, tuple(doc_ids[start : start + size])) for number, start in enumerate(starts)]
 
 
-def weak_id(prompt_id: str, doc_id: str, sample: int) -> str:
-    """The id of a document's query: the same in every run, `sample` counts a document's queries from 0."""
-    return sha256_json([prompt_id, doc_id, sample])[:_ID_LETTERS]
+def weak_id(prompt_id: str, doc_id: str, sample: int, query: str) -> str:
+    """The id of a document's query: the same in every run, `sample` counts a document's queries from 0.
+
+    The text is part of it: a person's verdict on a query must not hold for another one, by a prompt tuned anew say.
+    """
+    return sha256_json([prompt_id, doc_id, sample, query])[:_ID_LETTERS]

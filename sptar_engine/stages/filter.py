@@ -20,7 +20,6 @@ from sptar_engine.data.lines import count_lines
 from sptar_engine.data.query_text import normalised, words
 from sptar_engine.data.seeds import read_seeds
 from sptar_engine.data.weak import RANKS_FILE, read_weak
-from sptar_engine.errors import ConfigError
 from sptar_engine.records import SeedPair, WeakPair
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.stage import StageContext, StageOutput
@@ -44,12 +43,7 @@ class Verdict:
 
 
 def run(config: FilterConfig, context: StageContext) -> StageOutput:
-    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth.
-
-    Raises ConfigError when `top_k` is beyond the depth, where no rank is known.
-    """
-    if config.top_k > config.depth:
-        raise ConfigError("filter.top_k", f"{config.top_k} is beyond filter.depth, {config.depth}; raise that too")
+    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth."""
     ranked = rank(read_weak(context.input("generate")), config, context)
     # Test queries are not known to the filter: what happens to stand close to one is nobody's business here.
     seeds = [pairs[0].query.text for split in ("train", "dev") for pairs in _seeds(context, split)]

@@ -36,15 +36,8 @@ _SAMPLES = 3  # queries shown with the result
 def run(config: GenerateConfig, context: StageContext) -> StageOutput:
     """Write weak.jsonl and dropped.jsonl.
 
-    Raises ConfigError for greedy decoding with several queries and for prompts that the model cannot hold,
-    InputError when no document is left to write for.
+    Raises ConfigError for prompts that the model cannot hold, InputError when no document is left to write for.
     """
-    if config.decoding == "greedy" and config.queries > 1:
-        raise ConfigError(
-            "generate.queries",
-            f"greedy decoding writes the same query every time, so {config.queries} per document need "
-            "generate.decoding=sample",
-        )
     documents = {document.doc_id: document for document in read_pool(context.input("prepare"), config.documents)}
     if not documents:
         raise InputError(f"{context.input('prepare')} has no unlabelled document to write queries for.")
@@ -113,7 +106,7 @@ class _Writer:
     def _draft(self, doc_id: str, sample: int, raw: str) -> Draft:
         shown = [pair.query.text for pair in self.prompt.examples]
         query, reason = clean_query(raw, shown, self.config.min_words)
-        return Draft(weak_id(self.prompt.prompt_id, doc_id, sample), doc_id, raw, query, reason)
+        return Draft(weak_id(self.prompt.prompt_id, doc_id, sample, query), doc_id, raw, query, reason)
 
 
 class _Tally:

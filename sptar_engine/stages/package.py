@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ _MACHINE_SETTINGS = frozenset({"threads"})  # say how it was computed, not what
 
 def run(config: PackageConfig, context: StageContext) -> StageOutput:
     """Write NAME.zip and package.json. Raises StageError when a file may not go in or the archive does not load."""
-    name = check_name(config.name)
+    name = config.name
     model = context.input("train") / "model"
     contents = model_files(model)
     context.tick(0, len(contents), "reading the trained model")
@@ -48,13 +47,6 @@ def run(config: PackageConfig, context: StageContext) -> StageOutput:
     write_json(context.out_dir / "package.json", listing)
     sentence = f"{archive.name}, {size / 2**20:.1f} MiB, loads in a clean process without a network"
     return StageOutput({**made, "files": len(contents), "max_difference": difference, "sentence": sentence})
-
-
-def check_name(name: str) -> str:
-    """Return the name of the archive and of its folder. Raises ConfigError when it is not fit for a file name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ConfigError("package.name", f"{name!r} is not 1 to 64 letters, digits, '.', '_' or '-', a letter first")
-    return name
 
 
 def written_files(facts: CardFacts) -> dict[str, Content]:

@@ -7,8 +7,6 @@ and the soft prompt runs through the model once a step, as one row whose keys an
 from __future__ import annotations
 
 import math
-import os
-import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from sptar_engine.prompting.scoring import Item, mean_loss, perplexity, query_lo
 from sptar_engine.prompting.soft_prompt import LanguageModel, soft_prefix, trainable
 from sptar_engine.prompting.template import PromptTokens
 from sptar_engine.records import SeedPair
+from sptar_engine.training.checkpoints import load_checkpoint, save_checkpoint
 
 Seeds = Mapping[str, Sequence[SeedPair]]
 """Labelled pairs by query id, at least one each."""
@@ -211,21 +210,13 @@ def _save(checkpoint: Path, tuning: Tuning, module: Any, optimizer: torch.optim.
         "values": module.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
-    with partial.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(checkpoint)
+    save_checkpoint(checkpoint, state)
 
 
 def _load(checkpoint: Path, module: Any, optimizer: torch.optim.Optimizer) -> Tuning | None:
-    """Put the state of the last finished epoch in place. A checkpoint that cannot be read is as good as none."""
-    if not checkpoint.exists():
-        return None
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
+    """Put the state of the last finished epoch in place, if there is one."""
+    state = load_checkpoint(checkpoint)
+    if state is None:
         return None
     module.load_state_dict(state["values"])
     optimizer.load_state_dict(state["optimizer"])

@@ -7,8 +7,6 @@ must be able to stop, and a stopped run must end with the same bytes as an undis
 from __future__ import annotations
 
 import math
-import os
-import pickle
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,6 +17,7 @@ from torch import Tensor
 from sptar_engine.configs import TrainConfig
 from sptar_engine.errors import StageError
 from sptar_engine.training.batches import Batch, BatchPlan
+from sptar_engine.training.checkpoints import load_checkpoint, save_checkpoint
 from sptar_engine.training.development import MEASURE
 from sptar_engine.training.learner import Learner, Meter
 
@@ -152,21 +151,13 @@ def _save(checkpoint: Path, training: Training, module: torch.nn.Module, optimiz
         "weights": module.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
-    with partial.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(checkpoint)
+    save_checkpoint(checkpoint, state)
 
 
 def _load(checkpoint: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Training | None:
-    """Put the state of the last evaluation in place. A checkpoint that cannot be read is as good as none."""
-    if not checkpoint.exists():
-        return None
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
+    """Put the state of the last evaluation in place, if there is one."""
+    state = load_checkpoint(checkpoint)
+    if state is None:
         return None
     module.load_state_dict(state["weights"])
     optimizer.load_state_dict(state["optimizer"])

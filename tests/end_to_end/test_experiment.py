@@ -94,6 +94,7 @@ def test_every_arm_is_compared_on_every_measure_with_intervals_and_verdicts(fini
     comparison = json.loads(capsys.readouterr().out)
     assert comparison["dataset"] == "toy"
     assert list(comparison["arms"]) == list(ARMS)
+    assert {arm for arm, row in comparison["arms"].items() if "training" in row} == {"seeds_only", "inpars", "sptar"}
     for arm, row in comparison["arms"].items():
         for measure in ("nDCG@10", "RR@10", "R@100", "AP"):
             assert 0 <= row[measure]["low"] <= row[measure]["mean"] <= row[measure]["high"] <= 1
@@ -124,13 +125,14 @@ def test_another_threshold_redoes_only_the_filter_and_what_follows(workshop, cop
     assert not {"prepare", "tune", "select", "generate"} & set(stages_run)
 
 
-def test_damaged_artifact_is_redone_and_what_follows_stays(workshop, copy, stages_run) -> None:
+def test_damaged_artifact_is_redone_with_a_line_and_what_follows_stays(workshop, copy, stages_run, caplog) -> None:
     weak = sorted(copy.glob("stages/generate-*/weak.jsonl"))[0]
     before = weak.read_bytes()
     weak.write_bytes(before[:-10])
     assert workshop.experiment(copy) == 0
     assert stages_run == ["generate"]
     assert weak.read_bytes() == before
+    assert "is not what its checksum says; the stage is done again" in caplog.text
 
 
 def test_two_training_seeds_are_averaged_per_query(workshop, copy) -> None:

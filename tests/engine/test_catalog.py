@@ -48,6 +48,24 @@ def test_added_model_is_found_again_with_its_revision(tmp_path) -> None:
     assert add_model(tmp_path / "mine", tmp_path / "models").revision != entry.revision
 
 
+def test_added_model_that_changed_since_is_refused_until_it_is_added_again(tmp_path) -> None:
+    add_model(model_folder(tmp_path / "mine"), tmp_path / "models")
+    (tmp_path / "mine" / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(InputError, match="has changed since it was added"):
+        describe("mine", LANGUAGE_MODEL, tmp_path / "models")
+    (tmp_path / "mine" / "evil.bin").write_bytes(b"")
+    with pytest.raises(InputError, match="can carry code"):
+        describe("mine", LANGUAGE_MODEL, tmp_path / "models")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]"])
+def test_configuration_that_is_no_json_object_is_refused(tmp_path, text) -> None:
+    folder = model_folder(tmp_path / "mine")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match="is not a model's configuration"):
+        add_model(folder, tmp_path / "models")
+
+
 def spoil_pickle(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"")
 

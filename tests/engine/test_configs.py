@@ -61,6 +61,20 @@ def test_wrong_override_is_said_in_one_sentence(words, message) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["generate.queries=3"], "generate.queries"),
+        (["filter.top_k=90", "filter.depth=50"], "filter.top_k"),
+        (["package.name=my model"], "package.name"),
+        (["train.mixes=0.5,2"], "train.mixes"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_before_anything_runs(words, option) -> None:
+    with pytest.raises(ConfigError, match=rf"^{option}: "):
+        parse_overrides(words)
+
+
 def test_type_mismatch_from_python_is_refused() -> None:
     with pytest.raises(ConfigError, match="not of type int"):
         build_config("tune", {"epochs": True})

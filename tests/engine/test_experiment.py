@@ -64,6 +64,12 @@ def test_a_value_everywhere_reaches_only_stages_that_have_it() -> None:
     assert settings["filter"] == {}
 
 
+@pytest.mark.parametrize("settings", [{"train": {"max_length": 128}}, {"prepare": {"min_grade": 2}}])
+def test_settings_that_choose_and_measure_differently_are_refused(settings) -> None:
+    with pytest.raises(ConfigError, match="must be the same as evaluate"):
+        plan(tuple(ARMS), merge(settings))
+
+
 @pytest.mark.parametrize("settings", [{"train": {"base": "x"}}, {"tune": {"model": "x"}}])
 def test_arms_with_different_models_are_refused(settings) -> None:
     with pytest.raises(ConfigError, match="one model for all stages"):

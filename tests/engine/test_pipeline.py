@@ -228,6 +228,56 @@ def test_input_that_does_not_exist_is_named(store, tmp_path) -> None:
         run_stage(PrepareConfig(), {"dataset": tmp_path / "nowhere"}, store)
 
 
+def test_dataset_is_read_by_its_bytes_although_a_result_file_lies_in_it(store, dataset, use) -> None:
+    use(write_output)
+    (dataset / RESULT).write_text('{"digest": "of another life"}')
+    first = prepare(store, dataset)
+    (dataset / "corpus.jsonl").write_text('{"_id": "1", "text": "b"}\n')
+    assert prepare(store, dataset).folder != first.folder
+
+
+def test_bad_input_leaves_no_attempt_behind(store, dataset, use) -> None:
+    def refuse(config: StageConfig, context: StageContext) -> StageOutput:
+        (context.out_dir / "corpus.jsonl").write_text("half")
+        raise InputError("corpus.jsonl, line 3: not JSON")
+
+    use(refuse)
+    with pytest.raises(InputError, match="line 3"):
+        prepare(store, dataset)
+    assert list((store.root / "stages").iterdir()) == []
+
+
+def test_too_little_memory_gets_a_sentence(store, dataset, use) -> None:
+    def hungry(config: StageConfig, context: StageContext) -> StageOutput:
+        raise MemoryError
+
+    use(hungry)
+    with pytest.raises(StageError, match="Not enough memory for the stage prepare"):
+        prepare(store, dataset)
+
+
+def test_stage_that_shows_its_inputs_results_is_redone_when_these_change(store, tmp_path) -> None:
+    from sptar_engine.pipeline import input_digest
+
+    row = {"digest": "same", "config": {"patience": 3}, "metrics": {}, "versions": {}}
+    digests = []
+    for patience in (3, 4):
+        (tmp_path / RESULT).write_text(json.dumps(row | {"config": {"patience": patience}}))
+        digests.append((input_digest("train", tmp_path), input_digest("train", tmp_path, whole=True)))
+    assert digests[0][0] == digests[1][0] == "same"
+    assert digests[0][1] != digests[1][1]
+
+
+def test_model_named_by_path_has_the_key_of_its_content(store, tmp_path, monkeypatch) -> None:
+    folders = [tmp_path / place / "mine" for place in ("one", "two")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+        (folder / "model.safetensors").write_bytes(b"weights")
+    keys = {stage_key(TuneConfig(model=str(folder)), {"prepare": "x"}, store.models) for folder in folders}
+    assert len(keys) == 1
+
+
 def test_key_depends_on_the_exact_model(store, monkeypatch) -> None:
     from sptar_engine import catalog
 

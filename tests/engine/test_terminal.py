@@ -65,7 +65,15 @@ def test_table_has_every_arm_its_interval_and_its_verdicts(comparison, capsys) -
     first = comparison["arms"]["sptar"]["nDCG@10"]
     assert f"{first['mean']:.3f} ({first['low']:.3f}-{first['high']:.3f})" in text
     assert "against bm25" in text and "against zero_shot" in text and "better" in text
-    assert text.count("bm25") == 2  # the column and the row
+    assert "sptar finds better results than bm25: nDCG@10 0." in text
+    assert "train.seeds_only" not in text
+
+
+def test_training_that_ended_below_its_base_is_told_under_the_table(comparison, capsys) -> None:
+    said = {"step": "train.sptar", "kept_untrained": True, "trained_below_untrained": True, "sentence": "Kept it."}
+    comparison["arms"]["sptar"]["training"] = [said]
+    terminal.print_comparison(comparison)
+    assert "train.sptar: Kept it." in capsys.readouterr().out
 
 
 def test_table_without_a_baseline_has_no_column_for_it(comparison, capsys) -> None:

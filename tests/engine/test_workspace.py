@@ -89,8 +89,15 @@ def decide(monkeypatch) -> list[Path | None]:
 def test_machine_decides_once_and_the_choice_is_kept(tmp_path, decide) -> None:
     first = workspace.machine(tmp_path, tmp_path, "tiny")
     assert workspace.machine(tmp_path, tmp_path, "tiny") == first
-    assert first == {"device": "cpu", "dtype": "bfloat16", "threads": 11, "language_model": "tiny"}
+    assert first == {"device": "cpu", "dtype": "bfloat16", "threads": 11}
     assert len(decide) == 1
+
+
+def test_going_back_to_an_earlier_language_model_finds_its_choice_again(tmp_path, decide) -> None:
+    first = workspace.machine(tmp_path, tmp_path, "tiny")
+    workspace.machine(tmp_path, tmp_path, "other")
+    assert workspace.machine(tmp_path, tmp_path, "tiny") == first
+    assert len(decide) == 2
 
 
 def test_without_a_language_model_nothing_is_measured_until_one_comes(tmp_path, decide) -> None:

@@ -42,7 +42,13 @@ def test_a_broken_shard_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None
 
 
 def test_an_id_tells_prompt_document_and_sample_apart_and_never_changes() -> None:
-    ids = [weak_id("p", "d", 0), weak_id("p", "d", 1), weak_id("p", "e", 0), weak_id("q", "d", 0)]
-    assert len(set(ids)) == 4
-    # The first 20 digits of: printf '["p","d",0]' | sha256sum
-    assert ids[0] == "a633a83eeea1ab949298"
+    ids = [
+        weak_id("p", "d", 0, "x"),
+        weak_id("p", "d", 1, "x"),
+        weak_id("p", "e", 0, "x"),
+        weak_id("q", "d", 0, "x"),
+        weak_id("p", "d", 0, "y"),
+    ]
+    assert len(set(ids)) == 5
+    # The first 20 digits of: printf '["p","d",0,"x"]' | sha256sum
+    assert ids[0] == "1ecec57a5dc7a187399f"

@@ -102,16 +102,16 @@ def test_drawn_queries_have_ids_of_their_own_and_do_not_depend_on_shards_or_batc
     assert len({row["weak_id"] for row in every}) == len(every) == 3 * POOL
 
 
-def test_another_seed_draws_other_queries_under_the_same_ids(
+def test_another_seed_draws_other_queries_and_a_verdict_on_one_does_not_hold_for_another(
     inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig]
 ) -> None:
     found = []
     for seed in (1, 2):
         context = make_context("generate", inputs)
         run(settings(decoding="sample", temperature=1.5, seed=seed), context)
-        found.append({row["weak_id"]: row["query"] for row in rows(context)})
-    assert found[0].keys() & found[1].keys()
-    assert found[0] != found[1]
+        found.append({row["weak_id"]: (row["doc_id"], row["query"]) for row in rows(context)})
+    assert set(found[0].values()) != set(found[1].values())
+    assert all(found[0][weak_id] == found[1][weak_id] for weak_id in found[0].keys() & found[1].keys())
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "prefix_tuning"])

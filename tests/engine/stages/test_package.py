@@ -172,7 +172,7 @@ def test_pickled_weights_are_refused(inputs: Inputs, config: PackageConfig, make
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space", "x" * 65, "a\nb", "ü"])
 def test_name_that_is_no_file_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"package\.name"):
-        package.check_name(name)
+        PackageConfig(name=name)
 
 
 def test_base_other_than_the_trained_one_is_refused(inputs: Inputs, make_context: MakeContext) -> None:
