@@ -92,6 +92,7 @@ def test_interrupt_reaches_python_while_java_runs() -> None:
     code = """
 import os, signal
 from sptar_engine.retrieval.java import java_class
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of a script is started with the signal ignored
 java_class("java.lang.String")
 try:
     os.kill(os.getpid(), signal.SIGINT)

@@ -211,7 +211,7 @@ def test_bad_corpus_is_refused_and_leaves_no_index(tmp_path) -> None:
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.skipif("DATASETS" not in os.environ, reason="$DATASETS names no folder of test collections")
+@pytest.mark.skipif(not os.environ.get("DATASETS"), reason="$DATASETS names no folder of test collections")
 @pytest.mark.parametrize(("name", "expected"), [("cranfield", 0.359), ("msmarco-mini", 0.729)])
 def test_ndcg_is_that_of_anserini(tmp_path, name, expected) -> None:
     dataset = Path(os.environ["DATASETS"]) / name

@@ -225,7 +225,7 @@ _COLLECTIONS = {
 }
 
 
-@pytest.mark.skipif("DATASETS" not in os.environ, reason="$DATASETS does not name the folder of test collections")
+@pytest.mark.skipif(not os.environ.get("DATASETS"), reason="$DATASETS does not name the folder of test collections")
 @pytest.mark.parametrize("name", _COLLECTIONS)
 def test_real_collections_are_prepared(name: str, make_context: MakeContext) -> None:
     context = make_context("prepare", {"dataset": Path(os.environ["DATASETS"]) / name})
