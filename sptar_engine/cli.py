@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,11 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models never come from the network
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # loading bars would tear up our own
+    os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads ruin each other on a shared machine
     if not sys.warnoptions:
         # What libraries tell each other's developers; `python -W default -m sptar_engine` shows it.
         warnings.simplefilter("ignore", FutureWarning)
+    logging.basicConfig(format="sptar: %(message)s")
+    logging.getLogger("sptar_engine").setLevel(logging.INFO)
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)
@@ -275,7 +279,10 @@ def _sample(arguments: argparse.Namespace) -> int:
     from sptar_engine.data.sample.builder import write_sample
 
     report = write_sample(arguments.out)
-    print(json.dumps(dataclasses.asdict(report)))
+    splits = ", ".join(f"{count} {split}" for split, count in report.queries.items())
+    print(f"{arguments.out}: {report.documents} documents, {splits} queries, {report.pairs} judged pairs.")
+    if report.dropped_ids:
+        print(f"{len(report.dropped_ids)} answers and {len(report.dropped_queries)} queries are not of this Python.")
     return DONE
 
 

