@@ -54,7 +54,8 @@ def check(archive: Path, folder: str, expected: Vectors, scratch: Path, wait: Ca
     `wait` is called while the process runs and may raise to stop it. Raises StageError when the model does not load,
     its example does not run, it reaches for the network, or its vectors differ by more than TOLERANCE.
     """
-    with tempfile.TemporaryDirectory(dir=scratch) as home:
+    # Absolute, since the child works in a folder of its own.
+    with tempfile.TemporaryDirectory(dir=scratch.resolve()) as home:
         with zipfile.ZipFile(archive) as content:
             content.extractall(home)
         target = Path(home, "vectors.npy")

@@ -43,6 +43,15 @@ def test_whole_archive_gives_the_same_vectors(pack: Pack, tiny_encoder: Path, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.zip"]
 
 
+def test_archive_in_a_folder_named_from_here_loads_as_well(
+    pack: Pack, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = load_check.read_reference(tiny_encoder).vectors
+    archive = pack()
+    monkeypatch.chdir(tmp_path)
+    assert _check(Path(archive.name), vectors, Path()) <= load_check.TOLERANCE
+
+
 def test_compare_gives_the_largest_difference_of_a_component() -> None:
     expected = np.array([[0.5, 0.25], [1.0, 0.0]], np.float32)
     assert load_check.compare(expected.copy(), expected) == 0.0
