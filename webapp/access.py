@@ -1,0 +1,50 @@
+"""Who may open a view: the decorator that every project view has.
+
+A person who is not a member gets 404 for everything of a project, whatever the method, as if it did not exist. A member
+whose role is too low gets 403 with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+
+from webapp.models import Membership, Role
+
+View = Callable[..., HttpResponse]
+
+
+def project_view(role: Role) -> Callable[[View], View]:
+    """Look up the project of the address and hand it to the view as `project`; `request.role` is the person's role.
+
+    Put it outermost, so that a stranger learns not even which methods exist. The view's address must have `slug`.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+            membership = (
+                Membership.objects.select_related("project", "project__corpus")
+                .filter(project__slug=slug, project__deleted=None, user_id=request.user.pk)
+                .first()
+            )
+            if membership is None:
+                raise Http404("There is no such project.")
+            found = Role(membership.role)
+            if found.level < role.level:
+                raise PermissionDenied(
+                    f"Your role here is {found.label.lower()} ({found.explained}); this needs the role "
+                    f"{role.label.lower()}. Ask an owner of the project."
+                )
+            request.role = found  # type: ignore[attr-defined]  # read by templates and views of the project
+            request.project = membership.project  # type: ignore[attr-defined]
+            return view(request, membership.project, *args, **kwargs)
+
+        guarded.project_role = role  # type: ignore[attr-defined]  # the access test lists views by it
+        return guarded
+
+    return decorate

@@ -1,0 +1,7 @@
+"""The only jobs that our workers run."""
+
+from rq.job import Job
+
+
+class SptarJob(Job):
+    """A job."""

@@ -1,0 +1,134 @@
+"""Experiments, their stages as jobs, and what the pages draw while they run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from webapp.models.corpora import Corpus
+from webapp.models.people import Project, User, make_slug
+from webapp.models.work import State, Work
+
+
+class Experiment(models.Model):
+    """What was asked for. The plan is sptar_engine.experiment's; each of its steps is a StageRun."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="experiments")
+    number = models.PositiveIntegerField()
+    slug = models.CharField(max_length=10, unique=True, default=make_slug, editable=False)
+    name = models.CharField(max_length=100, blank=True)
+    note = models.TextField(max_length=5000, blank=True)
+    request_token = models.CharField(max_length=64)
+    """From the form: a second click or a second tab gets the first one's experiment."""
+    preset = models.CharField(max_length=20)
+    arms = models.JSONField(default=list)
+    settings = models.JSONField(default=dict)
+    """Options that differ from the defaults, by stage: the preset's and the person's."""
+    seeds = models.PositiveSmallIntegerField(default=1)
+    machine = models.JSONField(default=dict)
+    """device, dtype and threads: decided once, by the first stage that needs them (sptar_engine.workspace)."""
+    corpus = models.ForeignKey(Corpus, on_delete=models.PROTECT, related_name="experiments")
+    labels_version = models.PositiveIntegerField()
+    dataset = models.CharField(max_length=64)
+    """Name of the snapshot folder with documents, queries and judgements (webapp.places.snapshot_folder)."""
+    counts = models.JSONField(default=dict)
+    """documents, and queries of train, dev and test, as they were at the start."""
+    repeat_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="repeats")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    comparison = models.JSONField(default=dict)
+    """What sptar_engine.workspace.compare says of the arms evaluated so far."""
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "number"], name="experiment_numbers_once"),
+            models.UniqueConstraint(fields=["project", "request_token"], name="one_experiment_per_request"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"Experiment {self.number}"
+
+
+class StageRun(Work):
+    """One step of an experiment's plan, shared by its arms."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="stages")
+    position = models.PositiveSmallIntegerField()
+    step_id = models.CharField(max_length=60)
+    stage = models.CharField(max_length=20)
+    arms = models.JSONField(default=list)
+    config = models.JSONField(default=dict)
+    """The whole settings of the stage; dtype and threads are filled in when the machine has decided."""
+    inputs = models.JSONField(default=dict)
+    """Role to step id, or to `dataset` / `decisions`."""
+    queue = models.CharField(max_length=10, choices=[("gpu", "gpu"), ("cpu", "cpu")])
+    folder = models.CharField(max_length=80, blank=True)
+    """Of the result, below the project's store/stages."""
+    digest = models.CharField(max_length=64, blank=True)
+    seconds = models.FloatField(null=True, blank=True)
+    reused = models.BooleanField(default=False)
+    """The result was there already, from another experiment."""
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["experiment", "step_id"], name="steps_once"),
+            models.CheckConstraint(condition=models.Q(state__in=State.values), name="stage_state_known"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["state", "lease_until"], name="stage_by_lease")]
+
+    def __str__(self) -> str:
+        return f"{self.step_id} of {self.experiment}"
+
+
+class CurvePoint(models.Model):
+    """Numbers to draw, as a stage reported them: held-out perplexity per epoch, loss, dev nDCG@10."""
+
+    stage_run = models.ForeignKey(StageRun, on_delete=models.CASCADE, related_name="points")
+    step = models.BigIntegerField()
+    """`done` of the report."""
+    values = models.JSONField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["stage_run", "step"], name="points_once")]
+
+    def __str__(self) -> str:
+        return f"{self.stage_run_id} at {self.step}"
+
+
+class WeakQuery(models.Model):
+    """A generated question. `batch` is the folder name of the generate stage that wrote it, whoever asked for it."""
+
+    class Verdict(models.TextChoices):
+        """A person's word on it (the decisions file of the engine)."""
+
+        ACCEPT = "accept", "Accepted"
+        REJECT = "reject", "Rejected"
+        EDIT = "edit", "Edited"
+        UNSURE = "unsure", "Flagged"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="weak_queries")
+    batch = models.CharField(max_length=80)
+    weak_id = models.CharField(max_length=600)
+    doc_id = models.CharField(max_length=512)
+    text = models.TextField()
+    rank = models.PositiveIntegerField(null=True, blank=True)
+    """Rank of its own document by BM25; null while unknown or beyond the depth."""
+    dropped = models.CharField(max_length=20, blank=True)
+    """Why clean-up or filter dropped it; empty when kept or not filtered yet."""
+    edited = models.TextField(blank=True)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
+    reason = models.CharField(max_length=40, blank=True)
+    reviewer = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "batch", "weak_id"], name="weak_queries_once")
+        ]
+        indexes: ClassVar = [models.Index(fields=["project", "batch", "id"], name="weak_by_batch")]
+
+    def __str__(self) -> str:
+        return self.text

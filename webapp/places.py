@@ -1,0 +1,44 @@
+"""Where files lie below settings.DATA_DIR. Paths are made from numbers and slugs only, never from a user's text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from webapp.models import Corpus, Project, Upload
+
+
+def models_folder() -> Path:
+    """Unpacked and added models, shared by all projects (sptar_engine.catalog)."""
+    return Path(settings.DATA_DIR) / "models"
+
+
+def project_folder(project: Project) -> Path:
+    """Everything of one project."""
+    return Path(settings.DATA_DIR) / "projects" / project.slug
+
+
+def upload_folder(upload: Upload) -> Path:
+    """The uploaded file (`original`), what was made of it, and the problems report (`problems.csv`)."""
+    return project_folder(upload.project) / "uploads" / str(upload.pk)
+
+
+def corpus_folder(corpus: Corpus) -> Path:
+    """`corpus.jsonl` of a version, in BEIR's layout: what search, health report and snapshots read."""
+    return project_folder(corpus.project) / "corpora" / str(corpus.number)
+
+
+def snapshot_folder(project: Project, name: str) -> Path:
+    """The dataset of an experiment in BEIR's layout; `name` is the hash of its content."""
+    return project_folder(project) / "datasets" / name
+
+
+def store_folder(project: Project) -> Path:
+    """The engine's store: `stages/` with finished stages, `cache/` (sptar_engine.pipeline.Store)."""
+    return project_folder(project) / "store"
+
+
+def search_cache() -> Path:
+    """Indexes and vectors of the search service, named by content; may be deleted at any time."""
+    return Path(settings.DATA_DIR) / "search"

@@ -1,0 +1,96 @@
+"""Template tags and filters of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag
+def term(expert: str, technical: str, anchor: str = "") -> SafeString:
+    """The expert's word, with the technical term small beside it and a link into the glossary."""
+    return format_html(
+        '{} <a class="term" href="/glossary/#{}">{}</a>', expert, anchor or technical.replace(" ", "-"), technical
+    )
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of the sprite static/vendor/bootstrap-icons/sprite.svg; with a label it is read out, else it is hidden."""
+    from django.templatetags.static import static
+
+    if label:
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"></use></svg>',
+            label, static("vendor/icons/sprite.svg"), name,
+        )  # fmt: skip
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("vendor/icons/sprite.svg"), name
+    )
+
+
+@register.filter
+def widget_class(field: BoundField) -> str:
+    """Bootstrap's class for a field's widget."""
+    kind = field.widget_type
+    if kind in ("checkbox",):
+        return "form-check-input"
+    if kind in ("select", "selectmultiple"):
+        return "form-select"
+    return "form-control"
+
+
+@register.filter
+def styled(field: BoundField) -> SafeString:
+    """Render a field with its class, its error state and the ids of help and error for screen readers."""
+    attributes: dict[str, Any] = {"class": widget_class(field)}
+    described = []
+    if field.errors:
+        attributes["class"] += " is-invalid"
+        attributes["aria-invalid"] = "true"
+        described.append(f"{field.id_for_label}-error")
+    if field.help_text:
+        described.append(f"{field.id_for_label}-help")
+    if described:
+        attributes["aria-describedby"] = " ".join(described)
+    return field.as_widget(attrs={**field.field.widget.attrs, **attributes})
+
+
+@register.filter
+def share(part: float, whole: float) -> int:
+    """A percentage, 0 for an empty whole."""
+    return round(100 * part / whole) if whole else 0
+
+
+@register.filter
+def at_least(role: Any, wanted: str) -> bool:
+    """Whether a role may do what `wanted` may; for hiding buttons, the view decides."""
+    from webapp.models import Role
+
+    return bool(role) and role.level >= Role(wanted).level
+
+
+@register.simple_tag
+def stepper(project: Any) -> list[Any]:
+    """The eight steps of a project with their states (webapp.selectors.steps)."""
+    from webapp.selectors.steps import steps_of
+
+    return steps_of(project)
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The address's query string with some values changed; None removes one."""
+    values = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value is None:
+            values.pop(name, None)
+        else:
+            values[name] = value
+    return "?" + values.urlencode()
