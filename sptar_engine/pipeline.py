@@ -33,6 +33,7 @@ _NO_ARTIFACTS = frozenset({RESULT, SCRATCH})
 GIVEN = ("dataset", "decisions")
 """Roles of what a user gives; all others are finished stages."""
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN = ("digest", "config", "metrics", "versions")
 _KEY_LENGTH = 16  # hex digits of the folder name: 64 bits, ample for one project's store
 _DATASET_FILES = ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv", "pairs.*")
@@ -266,13 +267,21 @@ def _locked(store: Store) -> Iterator[None]:
 def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if _is_full_disk(error):
             raise StageError(
                 f"The disk is full: {folder.parent} could not take more. What was finished stays; "
                 "free some space and start the same command again."
             ) from error
         raise
+
+
+def _is_full_disk(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    # safetensors wraps the system's error in one of its own and keeps the number in the text alone.
+    is_wrapped = type(error).__name__ == "SafetensorError"
+    return is_wrapped and any(f"(os error {number})" in str(error) for number in _DISK_FULL)
 
 
 def _versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import read_json, write_json
-from sptar_engine.errors import InputError
+from sptar_engine.errors import InputError, StageError
 from sptar_engine.experiment import Step
 from sptar_engine.pipeline import RESULT, StageResult
 
@@ -52,9 +52,12 @@ def _lock(handle: int, out: Path) -> None:
 def machine(out: Path, language_model: Path | None, name: str) -> dict[str, Any]:
     """What the machine decided for this folder: `device`, `dtype`, `threads`. Decided once, then kept.
 
-    The number format is measured for each language model that takes part, once.
+    The number format is measured for each language model that takes part, once. Raises StageError when a GPU was
+    decided on and this machine has none: half of an experiment on another device is no experiment.
     """
     stored: dict[str, Any] = read_json(out / _MACHINE) if (out / _MACHINE).exists() else {"dtypes": {}}
+    if stored.get("device") == "cuda":
+        _check_gpu(out)
     if "device" not in stored or (language_model is not None and name not in stored["dtypes"]):
         from sptar_engine import runtime  # loads torch
 
@@ -65,6 +68,16 @@ def machine(out: Path, language_model: Path | None, name: str) -> dict[str, Any]
         write_json(out / _MACHINE, stored)
     dtype = stored["dtypes"].get(name, "float32")
     return {"device": stored["device"], "dtype": dtype, "threads": stored["threads"]}
+
+
+def _check_gpu(out: Path) -> None:
+    from sptar_engine import runtime  # loads torch
+
+    if runtime.pick_device() != "cuda":
+        raise StageError(
+            f"The experiment in {out} was begun on a GPU and this machine has none that works; go on where it was "
+            "begun, or choose another --out."
+        )
 
 
 def record(

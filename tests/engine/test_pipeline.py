@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from sptar_engine.configs import FilterConfig, PrepareConfig, StageConfig, TuneConfig
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
@@ -197,12 +198,19 @@ def test_attempt_that_finds_the_name_taken_leaves_the_first_result(store, datase
     assert prepare(store, dataset).reused
 
 
-def test_full_disk_says_so_and_keeps_what_was_finished(store, dataset, use) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_full_disk_says_so_and_keeps_what_was_finished(store, dataset, use, error: Exception) -> None:
     use(write_output)
     first = prepare(store, dataset)
 
     def full(config: StageConfig, context: StageContext) -> StageOutput:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     use(full)
     with pytest.raises(StageError, match="disk is full"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sptar_engine import workspace
-from sptar_engine.errors import InputError
+from sptar_engine.errors import InputError, StageError
 from sptar_engine.pipeline import RESULT
 
 
@@ -91,6 +91,17 @@ def test_machine_decides_once_and_the_choice_is_kept(tmp_path, decide) -> None:
     assert workspace.machine(tmp_path, tmp_path, "tiny") == first
     assert first == {"device": "cpu", "dtype": "bfloat16", "threads": 11}
     assert len(decide) == 1
+
+
+def test_experiment_begun_on_a_gpu_does_not_go_on_without_one(tmp_path, monkeypatch) -> None:
+    from sptar_engine import runtime
+
+    (tmp_path / "machine.json").write_text('{"device": "cuda", "threads": 4, "dtypes": {"tiny": "bfloat16"}}')
+    monkeypatch.setattr(runtime, "pick_device", lambda: "cpu")
+    with pytest.raises(StageError, match="was begun on a GPU and this machine has none"):
+        workspace.machine(tmp_path, tmp_path, "tiny")
+    monkeypatch.setattr(runtime, "pick_device", lambda: "cuda")
+    assert workspace.machine(tmp_path, tmp_path, "tiny")["device"] == "cuda"
 
 
 def test_going_back_to_an_earlier_language_model_finds_its_choice_again(tmp_path, decide) -> None:
