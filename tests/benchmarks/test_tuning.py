@@ -47,7 +47,9 @@ def test_clock_stands_still_while_the_loss_is_measured(clock: list[float]) -> No
     watch.start()
     for pairs in (1, 2, 3, 4):
         clock[0] += 1.0
-        watch.trained(pairs)
+        if watch.trained(pairs):
+            clock[0] += 50.0  # the other side's turn
+            watch.start()
     assert watch.marks == [Mark(2, 2.0, 3.0), Mark(4, 4.0, 3.0)]
     assert watch.best.pairs == 2
 
@@ -55,14 +57,15 @@ def test_clock_stands_still_while_the_loss_is_measured(clock: list[float]) -> No
 def test_batches_that_jump_over_marks_are_measured_once_each(clock: list[float]) -> None:
     watch = Stopwatch("x", lambda: 3.0, every=3)
     watch.start()
-    for pairs in (4, 8, 9, 10, 12):
-        watch.trained(pairs)
+    stops = [watch.trained(pairs) for pairs in (4, 8, 9, 10, 12)]
+    assert stops == [True, True, True, False, True]
     assert [mark.pairs for mark in watch.marks] == [4, 8, 9, 12]
 
 
 def test_line_says_how_much_sooner_ours_was_there() -> None:
     official = Stopwatch("official", float, 1, marks=[Mark(10, 20.0, 3.5), Mark(20, 40.0, 3.0), Mark(30, 60.0, 3.2)])
-    ours = Stopwatch("ours", float, 1, marks=[Mark(10, 5.0, 3.4), Mark(24, 16.0, 2.9)])
+    # Ours went on while the official loop had its turns: what counts is when it first had the loss.
+    ours = Stopwatch("ours", float, 1, marks=[Mark(10, 5.0, 3.4), Mark(24, 16.0, 2.9), Mark(36, 24.0, 3.1)])
     result = summarise(4.0, official, ours)
     assert (result["ours"], result["peers"], result["ratio"]) == (16.0, {"official": 40.0}, {"official": 2.5})
     assert result["checks"]["reached"] is True
@@ -104,7 +107,21 @@ def test_official_row_is_padded_on_the_left_and_the_padding_hidden(race: Race) -
     assert seen["labels"] == [-100] * 6 + [8, 9]
 
 
-def test_ours_stops_at_the_target_and_official_after_its_epochs(race: Race) -> None:
-    assert [mark.pairs for mark in race.run_official(1, padded=True).marks] == [2, 4]
-    assert [mark.pairs for mark in race.run_ours(target=float("inf")).marks] == [2]
-    assert [mark.pairs for mark in race.run_ours(target=float("-inf")).marks] == [2, 4, 6, 8]
+def test_sides_take_turns_and_ours_goes_on_to_the_end_when_it_never_gets_there(
+    race: Race, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Stopwatch, "first_at", lambda *_: None)
+    official, ours = race.run(1, padded=True)
+    assert [mark.pairs for mark in official.marks] == [2, 4]
+    assert [mark.pairs for mark in ours.marks] == [2, 4, 6, 8]
+    order = [line.split(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert order == ["ours", "official", "ours", "official", "ours", "ours"]
+
+
+def test_ours_stops_once_it_has_the_loss_and_the_official_loop_is_through(
+    race: Race, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stopwatch, "first_at", lambda watch, _: watch.marks[0])
+    official, ours = race.run(1, padded=True)
+    assert [mark.pairs for mark in official.marks] == [2, 4]
+    assert [mark.pairs for mark in ours.marks] == [2, 4, 6]
