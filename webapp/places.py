@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from webapp.models import Corpus, Project, Upload
+from webapp.models import Corpus, Errand, Experiment, Project, StageRun, Upload
 
 
 def models_folder() -> Path:
@@ -42,3 +42,20 @@ def store_folder(project: Project) -> Path:
 def search_cache() -> Path:
     """Indexes and vectors of the search service, named by content; may be deleted at any time."""
     return Path(settings.DATA_DIR) / "search"
+
+
+def experiment_folder(experiment: Experiment) -> Path:
+    """`experiment.json` and `comparison.json` as the command line keeps them; their paths lead into the store."""
+    return project_folder(experiment.project) / "experiments" / experiment.slug
+
+
+def decisions_file(experiment: Experiment) -> Path:
+    """The verdicts on generated questions that an experiment was started with (sptar_engine.training.decisions)."""
+    return experiment_folder(experiment) / "decisions.jsonl"
+
+
+def log_file(work: StageRun | Errand) -> Path:
+    """What the processes of a step or an errand said, one attempt after the other."""
+    project = work.experiment.project if isinstance(work, StageRun) else work.project
+    folder = project_folder(project) if project else Path(settings.DATA_DIR)
+    return folder / "logs" / f"{'stage' if isinstance(work, StageRun) else 'errand'}-{work.pk}.log"

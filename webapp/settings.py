@@ -6,33 +6,55 @@ Embedded mode (the default) needs nothing: SQLite and a private Redis on a Unix 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
+
+from webapp.operations.secret_key import kept_key
+
+
+class _Environment(environ.FileAwareEnv):
+    """NAME_FILE is read where NAME is a secret kept in a file. `.env` is not passed on to child processes."""
+
+    ENVIRON = FileAwareMapping(dict(os.environ))
+
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()  # NAME_FILE is read where NAME is a secret kept in a file
+env = _Environment()
 env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
 DATA_DIR = Path(env.str("SPTAR_DATA", default=str(BASE_DIR / "var" / "app"))).resolve()
 """Database, uploads, results, models and sockets. No command removes it."""
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY = env.str("SECRET_KEY", default="") or kept_key(
+    DATA_DIR, make=env.bool("SPTAR_MAKES_KEY", default=False)
+)
+_PUBLIC_KEYS = ("only-for-debugging-", "django-insecure-")
 if not SECRET_KEY and DEBUG:
     SECRET_KEY = "only-for-debugging-" + "x" * 40
-if len(SECRET_KEY) < 40:
+if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith(_PUBLIC_KEYS)):
     raise ImproperlyConfigured(
-        "SECRET_KEY is missing or shorter than 40 characters; set it, or SECRET_KEY_FILE, or start with `make up`, "
-        "which makes one and keeps it in the data folder."
+        "SECRET_KEY is missing, shorter than 50 characters, or one that is not secret; set it, or SECRET_KEY_FILE, or "
+        "start with `make up`, which makes one and keeps it in the data folder."
     )
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-if "*" in ALLOWED_HOSTS and not DEBUG:
-    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts; * is for debugging only.")
+PORT = env.int("PORT", default=8000)
+"""Where `manage.py up` lets the web process listen, on 127.0.0.1."""
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=list(LOCAL_HOSTS))
+if any("*" in host for host in ALLOWED_HOSTS):
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts; * would let anybody forge links to this server.")
+if DEBUG and not set(ALLOWED_HOSTS) <= set(LOCAL_HOSTS):
+    raise ImproperlyConfigured(
+        "DEBUG shows settings and code to whoever causes an error: it is for this machine only. Switch it off, or take "
+        f"the public hosts out of ALLOWED_HOSTS: {', '.join(sorted(set(ALLOWED_HOSTS) - set(LOCAL_HOSTS)))}."
+    )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # Behind TLS (the default outside embedded mode) cookies are secure and HTTP is redirected. Embedded mode answers on
@@ -44,7 +66,9 @@ CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+"""Whether a proxy of ours sets X-Forwarded-Proto and X-Forwarded-For. Only then are they believed."""
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -52,6 +76,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600  # seconds
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "webapp.views.errors.csrf_failed"
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -69,13 +94,14 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "webapp.middleware.extra_headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "webapp.middleware.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -162,6 +188,8 @@ RQ_QUEUES = {name: dict(_QUEUE) for name in ("gpu", "cpu", "short")}
 RQ = {"JOB_CLASS": "webapp.jobs.job_class.SptarJob", "SHOW_ADMIN_LINK": False, "COMMIT_MODE": "auto"}
 
 SEARCH_SOCKET = DATA_DIR / "search" / "search.sock"
+SEARCH_BASE = env.str("SEARCH_BASE", default="all-minilm-l6-v2")
+"""The untrained encoder whose hits stand beside BM25's and whose vectors give the topics; a name of the catalogue."""
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 HEARTBEAT_SECONDS = env.int("HEARTBEAT_SECONDS", default=10)
 STAGE_TIMEOUT = env.int("STAGE_TIMEOUT", default=24 * 3600)  # seconds of one attempt

@@ -1,7 +1,158 @@
-"""Receiving files: streamed to disk below the data folder, refused as soon as they are over the limit."""
+"""Receiving files: streamed to disk below the data folder, hashed on the way, refused when they are over the limit."""
 
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.http import HttpRequest
+
+_SPARE = 256 << 20  # bytes of the disk that an upload leaves free: the database and the jobs write too
+_STALE = 24 * 3600  # seconds after which a file in `incoming` belongs to a process that died
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class LimitedUploadHandler(TemporaryFileUploadHandler):
-    """Writes an upload to disk."""
+class ReceivedFile(UploadedFile):
+    """A file that has arrived. It goes when the request ends, unless `move_to` gave it a place."""
+
+    def __init__(self, path: Path, **about: Any) -> None:
+        super().__init__(path.open("r+b"), **about)
+        self._path = path
+        self.sha256 = ""
+
+    def temporary_file_path(self) -> str:
+        """Where it lies until it is moved."""
+        return str(self._path)
+
+    def move_to(self, target: Path) -> None:
+        """Give it a place on the same disk, on which its bytes then are for good."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._path, target)
+        os.chmod(target, 0o644)
+
+    def close(self) -> None:
+        """Close it, and remove it where nobody took it."""
+        super().close()
+        self._path.unlink(missing_ok=True)
+
+
+class LimitedUploadHandler(FileUploadHandler):
+    """Streams files to disk, counting what really arrives.
+
+    A file that is refused is read to its end and dropped, because browsers show no answer before they have sent
+    everything; one that claims far more than the limit is not even read. `refusal(request)` is the reason.
+    """
+
+    def handle_raw_input(
+        self,
+        input_data: Any,
+        meta: Any,
+        content_length: int,
+        boundary: bytes,
+        encoding: str | None = None,
+    ) -> None:
+        """Look at what is announced before anything is read."""
+        del input_data, meta, boundary, encoding
+        limit = settings.UPLOAD_LIMIT_MB << 20
+        self._limit, self._reset, self._reason = limit, content_length > 2 * limit, ""
+        user = getattr(self.request, "user", None)
+        if user is None or not user.is_authenticated:
+            self._reset, self._reason = True, "Log in to upload a file."
+        elif self._reset:
+            self._reason = _too_large()
+        elif content_length > free_bytes() - _SPARE:
+            self._reason = _no_room(content_length)
+
+    def new_file(self, *arguments: Any, **named: Any) -> None:
+        """Begin a file."""
+        super().new_file(*arguments, **named)
+        if self._reason:
+            self._refuse(self._reason)
+        self._hash = hashlib.sha256()
+        self._held = 0
+        self.file = ReceivedFile(
+            _temporary_file(), name=self.file_name, content_type=self.content_type, charset=self.charset
+        )
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write a block."""
+        del start  # what handlers before this one passed on; we count ourselves
+        self._held += len(raw_data)
+        if self._held > self._limit:
+            self._refuse(_too_large())
+        self._hash.update(raw_data)
+        try:
+            self.file.write(raw_data)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            self._refuse(_no_room(self._held))
+
+    def file_complete(self, file_size: int) -> ReceivedFile:
+        """Hand over the whole file."""
+        del file_size
+        self.file.size = self._held
+        self.file.sha256 = self._hash.hexdigest()
+        self.file.seek(0)
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        """The connection broke: nothing stays."""
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def _refuse(self, reason: str) -> None:
+        if self.request is not None:
+            self.request.upload_refusal = reason
+        if hasattr(self, "file"):
+            self.file.close()
+        raise StopUpload(connection_reset=self._reset)
+
+
+def refusal(request: HttpRequest) -> str:
+    """Why the file of a request was not taken, as a sentence; empty when it was. Read it after request.FILES."""
+    return getattr(request, "upload_refusal", "")
+
+
+def free_bytes() -> int:
+    """Room on the disk with the data folder."""
+    return shutil.disk_usage(settings.DATA_DIR).free
+
+
+def _too_large() -> str:
+    return (
+        f"The file is larger than {settings.UPLOAD_LIMIT_MB:,} MB, the limit of this server. Nothing of it was kept. "
+        "Split it, or pack it as a zip or gzip file."
+    )
+
+
+def _no_room(needed: int) -> str:
+    return (
+        f"There is not enough room on the server's disk for this file: it has {needed >> 20:,} MB, and "
+        f"{free_bytes() >> 20:,} MB are free. Nothing of it was kept. Ask the operator to make room."
+    )
+
+
+def _temporary_file() -> Path:
+    folder = Path(settings.DATA_DIR) / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        try:
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+        except FileNotFoundError:
+            continue
+    handle, name = tempfile.mkstemp(dir=folder)
+    os.close(handle)
+    return Path(name)

@@ -7,6 +7,15 @@
     if (document.hidden && event.detail.elt.hasAttribute("data-poll")) event.preventDefault();
   });
 
+  // An error of a button or form stands where messages stand (webapp.views.errors sends HX-Retarget); an error of a
+  // poll is only announced, or it would cover the page again every two seconds.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    const detail = event.detail;
+    if (detail.xhr.status < 400 || !detail.xhr.getResponseHeader("HX-Retarget")) return;
+    if (detail.requestConfig.elt.hasAttribute("data-poll")) announce("This page could not be brought up to date. Trying again.");
+    else { detail.shouldSwap = true; window.scrollTo({ top: 0 }); }
+  });
+
   // A fragment that failed to load says so instead of standing still.
   document.addEventListener("htmx:sendError", function () { announce("The server does not answer. Trying again."); });
 
@@ -57,6 +66,15 @@
   document.addEventListener("htmx:afterSettle", function (event) {
     const wanted = event.detail.elt.querySelector ? event.detail.elt.querySelector("[data-focus]") : null;
     if (wanted) wanted.focus({ preventScroll: false });
+  });
+
+  // On narrow screens the stepper scrolls: the step of the page comes into view.
+  document.addEventListener("DOMContentLoaded", function () {
+    const here = document.querySelector('.stepper [aria-current="step"]');
+    const frame = here && here.closest(".stepper");
+    if (frame && frame.scrollWidth > frame.clientWidth) {
+      frame.scrollLeft = here.offsetLeft - (frame.clientWidth - here.offsetWidth) / 2;
+    }
   });
 
   // The tab's title shows that something finished while the person was elsewhere.

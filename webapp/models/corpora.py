@@ -41,6 +41,7 @@ class Upload(models.Model):
         IMPORTING = "importing", "Being imported"
         DONE = "done", "Imported"
         REFUSED = "refused", "Refused"
+        CANCELLED = "cancelled", "Cancelled"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="uploads")
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -71,6 +71,8 @@ class StageRun(Work):
     seconds = models.FloatField(null=True, blank=True)
     reused = models.BooleanField(default=False)
     """The result was there already, from another experiment."""
+    aside = models.JSONField(default=list)
+    """Ids of documents that crashed the stage whenever it came to them; it goes on without them."""
 
     class Meta:
         constraints: ClassVar = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from webapp.models.people import Project, User
 
@@ -73,7 +74,9 @@ class Query(models.Model):
     origin = models.CharField(max_length=20, default="written")
     """written, document (asked of a shown document), imported, playground, promoted."""
     author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    created = models.DateTimeField(auto_now_add=True)
+    revision = models.PositiveIntegerField(default=1)
+    """Raised by each change of text, split, note or status, so that two people notice each other."""
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints: ClassVar = [
@@ -104,7 +107,8 @@ class Judgement(models.Model):
     settled = models.BooleanField(default=False)
     """This grade decides a disagreement."""
     source = models.CharField(max_length=20, default="labelling")
-    """labelling, import, playground, unjudged (asked for from the comparison)."""
+    """labelling, second (given blind, to what another person had judged), settling, import, playground, unjudged (asked
+    for from the comparison)."""
     guideline = models.ForeignKey(Guideline, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     revision = models.PositiveIntegerField(default=1)
     """Raised by each change, so that two people who edit the same row notice each other."""
@@ -112,7 +116,8 @@ class Judgement(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["query", "doc_id", "judge"], name="one_grade_each"),
+            # Who settles a disagreement keeps the grade they gave before, or agreement could not be measured.
+            models.UniqueConstraint(fields=["query", "doc_id", "judge", "settled"], name="one_grade_each"),
             models.UniqueConstraint(
                 fields=["query", "doc_id"], condition=models.Q(settled=True), name="one_settled_grade"
             ),
@@ -121,6 +126,22 @@ class Judgement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.doc_id}: {self.grade}"
+
+
+class SkippedDocument(models.Model):
+    """A document that was shown to be asked about and is no good for it. It is not suggested again."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="skipped_documents")
+    doc_id = models.CharField(max_length=512)
+    reason = models.CharField(max_length=40)
+    who = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "doc_id"], name="documents_skipped_once")]
+
+    def __str__(self) -> str:
+        return self.doc_id
 
 
 class Decision(models.Model):

@@ -149,6 +149,38 @@ class LoginLink(models.Model):
         return f"log-in link of {self.user}"
 
 
+class LoginAttempt(models.Model):
+    """A wrong password, counted for a pause (webapp.services.log_in). `key` is a hash of the address or of the host."""
+
+    key = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["key", "at"], name="attempt_by_key"),
+            models.Index(fields=["at"], name="attempt_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"wrong password at {self.at:%Y-%m-%d %H:%M}"
+
+
+class EventsAreKept(TypeError):
+    """Somebody tried to change or delete a row of the event log."""
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Events can be read and added. They go only with their project (webapp.services.deletion)."""
+
+    def update(self, **kwargs: Any) -> int:
+        """Refuse."""
+        raise EventsAreKept("The event log is append-only: events are not changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Refuse."""
+        raise EventsAreKept("The event log is append-only: events are not deleted.")
+
+
 class Event(models.Model):
     """Who did what when. Rows are only ever added (webapp.services.events)."""
 
@@ -159,8 +191,20 @@ class Event(models.Model):
     facts = models.JSONField(default=dict)
     at = models.DateTimeField(auto_now_add=True)
 
+    objects: ClassVar[models.Manager[Event]] = EventQuerySet.as_manager()
+
     class Meta:
         indexes: ClassVar = [models.Index(fields=["project", "-id"], name="event_by_project")]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.verb}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add the row; a row that exists is refused."""
+        if not self._state.adding:
+            raise EventsAreKept("The event log is append-only: events are not changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse."""
+        raise EventsAreKept("The event log is append-only: events are not deleted.")

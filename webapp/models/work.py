@@ -39,7 +39,11 @@ class Work(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.DateTimeField(null=True, blank=True)
     crashes = models.PositiveIntegerField(default=0)
-    """Attempts that ended without a word (killed, out of memory). Too many in a row fail the work."""
+    """Attempts in a row that ended without a word (killed, out of memory) and got no further than those before."""
+    restarts = models.PositiveIntegerField(default=0)
+    """How often the work was begun anew since somebody asked for it; shown as "restarted once"."""
+    reached = models.BigIntegerField(default=0)
+    """The largest `done` of all attempts: one that gets further before it crashes is no step of an endless loop."""
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     message = models.CharField(max_length=300, blank=True)

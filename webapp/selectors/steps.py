@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from webapp.models import Project
+from django.db.models import IntegerField, OuterRef, QuerySet, Subquery
+from django.urls import reverse
+
+from sptar_engine.data.splits import MIN_TRAIN
+from webapp.models import Experiment, Project, Query, Split, StageRun, State, Upload
+
+MIN_EXAMPLES = 18
+"""Labelled questions that the app can split (sptar_engine.data.splits): 8 for training, 4 held out, 6 for the test."""
+
+FEW_TRAIN, ENOUGH_TRAIN = 30, 100
+"""Training examples below which results vary a lot, and from which they are steady (PAGES, warnings about seeds)."""
+
+_MANY = 1000  # examples of a split are counted up to here: a bigger number costs time and says nothing more
+_UNSPLIT = 10_000  # questions without a split that are looked at; most of a large import are no examples yet
+
+_WAITING, _READY, _RUNNING, _DONE, _ATTENTION, _OUTDATED = (
+    "waiting", "ready", "running", "done", "attention", "outdated",
+)  # fmt: skip
+_STAGES = {
+    "tune": ("tune", "select"),
+    "generate": ("generate", "filter"),
+    "train": ("train",),
+    "compare": ("evaluate",),
+    "download": ("package",),
+}
+_NAMES = {
+    "documents": "Documents", "examples": "Examples", "tune": "Tune", "generate": "Generate", "review": "Review",
+    "train": "Train", "compare": "Compare", "download": "Download",
+}  # fmt: skip
+_WHAT = {
+    "tune": "the question writer learns your style from the examples",
+    "generate": "the question writer asks questions about documents without examples",
+    "train": "the search model learns from the examples and the generated questions",
+    "compare": "every search is measured on your test examples",
+    "download": "the trained search model is packed and checked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +56,236 @@ class Step:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What a person does next in a project: one sentence and one button."""
+
+    sentence: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    upload: str
+    examples: Mapping[str, int]
+    unsplit: int
+    experiment: Experiment | None
+    stages: Sequence[StageRun]
+    outdated: bool
+
+    def of(self, step: str) -> list[StageRun]:
+        return [row for row in self.stages if row.stage in _STAGES[step]]
+
+
+class _CountUpTo(Subquery):
+    """How many rows of a sliced query are examples, as a column. Sliced first, so that a million rows cost nothing."""
+
+    template = (
+        "(SELECT COUNT(*) FROM (%(subquery)s) looked_at "
+        "WHERE looked_at.relevant >= 1 AND looked_at.status <> 'skipped')"
+    )
+    output_field = IntegerField()
+
+
 def steps_of(project: Project) -> list[Step]:
-    """The steps in their order."""
-    return []
+    """The steps in their order. Two queries, three when the project's corpus was not loaded with it."""
+    return steps_of_all([project])[project.pk]
+
+
+def steps_of_all(projects: Sequence[Project]) -> dict[int, list[Step]]:
+    """The steps of several projects by their primary keys, with the same two queries."""
+    facts = _read(projects)
+    return {project.pk: _steps(project, facts[project.pk]) for project in projects}
+
+
+def next_step(project: Project, steps: Sequence[Step] | None = None) -> NextStep:
+    """The one thing to do next. Hand over `steps` when they are at hand, and nothing is read twice."""
+    found = steps if steps is not None else steps_of(project)
+    for wanted in ((_ATTENTION,), (_RUNNING,), (_READY, _OUTDATED)):
+        for step in found:
+            if step.state in wanted and step.url and step.key != "review":
+                return NextStep(step.why, _button(step), step.url)
+    last = next(step for step in reversed(found) if step.url)
+    return NextStep("All steps are done: the trained search model is ready.", "See the results", last.url)
+
+
+def _button(step: Step) -> str:
+    if step.state == _ATTENTION:
+        return "See what is needed"
+    if step.state == _RUNNING:
+        return "Watch it"
+    if step.label == "Stopped":
+        return "Go on"
+    return {"documents": "Upload documents", "examples": "Add examples"}.get(step.key, "New experiment")
+
+
+def _steps(project: Project, facts: _Facts) -> list[Step]:
+    steps = [_documents(project, facts), _examples(project, facts)]
+    is_ready = steps[0].state == _DONE and steps[1].state == _DONE
+    for key in ("tune", "generate", "review", "train", "compare", "download"):
+        steps.append(_review(project, facts) if key == "review" else _of_experiment(project, facts, key, is_ready))
+    return steps
+
+
+def _read(projects: Sequence[Project]) -> dict[int, _Facts]:
+    columns = {split: _counted(split, _MANY) for split in Split.values}
+    latest = Experiment.objects.filter(project=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    uploads = Upload.objects.filter(project=OuterRef("pk")).exclude(kind__in=[Upload.Kind.PAIRS, Upload.Kind.QRELS])
+    rows = (
+        Project.objects.filter(pk__in=[project.pk for project in projects])
+        .annotate(
+            **{f"n_{split}": column for split, column in columns.items()},
+            n_unsplit=_counted("", _UNSPLIT),
+            upload_stage=Subquery(uploads.order_by("-id").values("stage")[:1]),
+            latest=Subquery(latest),
+        )
+        .values("pk", "upload_stage", "latest", "n_unsplit", *(f"n_{split}" for split in columns))
+    )
+    found = {row["pk"]: row for row in rows}
+    stages = _stages([row["latest"] for row in found.values() if row["latest"]])
+    return {
+        project.pk: _facts(project, found[project.pk], stages.get(found[project.pk]["latest"], []))
+        for project in projects
+    }
+
+
+def _facts(project: Project, row: Mapping[str, Any], stages: Sequence[StageRun]) -> _Facts:
+    experiment = stages[0].experiment if stages else None
+    return _Facts(
+        upload=row["upload_stage"] or "",
+        examples={split: row[f"n_{split}"] for split in Split.values},
+        unsplit=row["n_unsplit"],
+        experiment=experiment,
+        stages=stages,
+        outdated=experiment is not None and is_outdated(experiment, project),
+    )
+
+
+def is_outdated(experiment: Experiment, project: Project) -> bool:
+    """Whether examples or documents have changed since an experiment was started."""
+    return (experiment.labels_version, experiment.corpus_id) != (project.labels_version, project.corpus_id)
+
+
+def _counted(split: str, limit: int) -> _CountUpTo:
+    rows = Query.objects.filter(project_id=OuterRef("pk"), split=split)
+    return _CountUpTo(rows.order_by().values("relevant", "status")[:limit])
+
+
+def _stages(experiments: Collection[int]) -> dict[int, list[StageRun]]:
+    if not experiments:
+        return {}
+    rows: QuerySet[StageRun] = StageRun.objects.filter(experiment_id__in=experiments).select_related("experiment")
+    columns = ("labels_version", "corpus_id", "number", "state", "name")
+    rows = rows.only("stage", "state", *(f"experiment__{column}" for column in columns))
+    found: dict[int, list[StageRun]] = {}
+    for row in rows.order_by("experiment_id", "position"):
+        found.setdefault(row.experiment_id, []).append(row)
+    return found
+
+
+def _documents(project: Project, facts: _Facts) -> Step:
+    url = reverse("documents", args=[project.slug])
+    found = {
+        Upload.Stage.MAPPING: (_ATTENTION, "Choose columns", "An upload waits for you to say which column is what."),
+        Upload.Stage.QUESTION: (_ATTENTION, "Your decision", "Some rows of an upload are bad: decide what to do."),
+        Upload.Stage.RECEIVED: (_RUNNING, "Importing", "An upload is being read."),
+        Upload.Stage.CHECKING: (_RUNNING, "Checking", "An upload is being checked."),
+        Upload.Stage.IMPORTING: (_RUNNING, "Importing", "Documents are being imported."),
+    }.get(Upload.Stage(facts.upload) if facts.upload else None)
+    if found is None and project.corpus is not None:
+        count = project.corpus.documents
+        found = (_DONE, f"{count:,} {_plural(count, 'document')}", f"Version {project.corpus.number} is in use.")
+    if found is None:
+        found = (_READY, "Not started", "Upload the documents that people search in; everything else builds on them.")
+    return Step("documents", _NAMES["documents"], *found, url)
+
+
+def _examples(project: Project, facts: _Facts) -> Step:
+    name, url = _NAMES["examples"], reverse("examples", args=[project.slug])
+    split = facts.examples
+    total = sum(split.values()) + facts.unsplit
+    label = f"{total:,}{'+' if max(split.values()) >= _MANY else ''} {_plural(total, 'example')}"
+    if project.corpus_id is None and not total:
+        return Step("examples", name, _WAITING, "Waiting", "Examples need documents first.", "")
+    missing = missing_examples(split, facts.unsplit)
+    if missing:
+        return Step("examples", name, _READY, label if total else "Not started", missing, url)
+    train = split["train"]
+    if train < FEW_TRAIN:
+        why = f"{train} examples for training are enough to start; results will vary a lot below {FEW_TRAIN}."
+    elif train < ENOUGH_TRAIN:
+        why = f"{train} examples for training; {ENOUGH_TRAIN} make results steadier."
+    else:
+        why = f"{train} examples for training: plenty."
+    return Step("examples", name, _DONE, label, why, url)
+
+
+def missing_examples(split: Mapping[str, int], unsplit: int) -> str:
+    """What is missing before an experiment can start, as a sentence; empty when nothing is."""
+    total = sum(split.values()) + unsplit
+    if total < MIN_EXAMPLES and not (split["train"] and split["dev"] and split["test"]):
+        need = MIN_EXAMPLES - total
+        return f"Write or import {need} more {_plural(need, 'example')}: {MIN_EXAMPLES} are the least to start with."
+    if unsplit and unsplit == total:
+        return ""  # the app splits them when an experiment starts
+    if split["train"] < MIN_TRAIN:
+        need = MIN_TRAIN - split["train"]
+        return f"{need} more training {_plural(need, 'example')} needed: {MIN_TRAIN} are the least to learn from."
+    if not split["dev"]:
+        return "At least one held-out example is needed to choose the best version by."
+    if not split["test"]:
+        return "At least one test example is needed to measure the result on."
+    return ""
+
+
+def _of_experiment(project: Project, facts: _Facts, key: str, is_ready: bool) -> Step:
+    name, experiment = _NAMES[key], facts.experiment
+    if experiment is None:
+        if key == "tune" and is_ready:
+            why = "Documents and examples are there: start an experiment, and it does the rest."
+            return Step(key, name, _READY, "Ready to start", why, reverse("experiment_new", args=[project.slug]))
+        return Step(key, name, _WAITING, "Not started", f"In an experiment, {_WHAT[key]}.", "")
+    url = f"{reverse('experiment', args=[project.slug, experiment.number])}#{key}"
+    rows = facts.of(key)
+    if not rows:
+        return Step(key, name, _WAITING, "Not part of it", f"Experiment {experiment.number} has no such step.", url)
+    state, label, why = _progress(rows, experiment, key)
+    if state == _DONE and facts.outdated:
+        why = f"Examples or documents have changed since experiment {experiment.number}: start a new one."
+        new = reverse("experiment_new", args=[project.slug])
+        return Step(key, name, _OUTDATED, "Out of date", why, new if key == "tune" else url)
+    return Step(key, name, state, label, why, url)
+
+
+def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str) -> tuple[str, str, str]:
+    states = {State(row.state) for row in rows}
+    number = experiment.number
+    if State.FAILED in states:
+        return _ATTENTION, "Failed", f"This step of experiment {number} failed: its page says why and what to do."
+    if State.RUNNING in states:
+        return _RUNNING, "Running", f"In experiment {number} {_WHAT[key]}."
+    if State.CANCELLED in states:
+        return _READY, "Stopped", f"Experiment {number} was stopped; it can go on from where it was."
+    if states == {State.DONE}:
+        return _DONE, "Done", f"Done in experiment {number}."
+    if State.QUEUED in states:
+        return _RUNNING, "In the queue", f"This step of experiment {number} waits for a free worker."
+    if State.DONE in states:
+        return _RUNNING, "Partly done", f"{sum(row.state == State.DONE for row in rows)} of {len(rows)} parts are done."
+    return _WAITING, "Waiting", f"Experiment {number} comes to this after its earlier steps."
+
+
+def _review(project: Project, facts: _Facts) -> Step:
+    """Reading what was written; it never blocks what comes after it."""
+    step = _of_experiment(project, facts, "generate", is_ready=False)
+    step = replace(step, key="review", name=_NAMES["review"], url=step.url.replace("#generate", "#questions"))
+    if step.state == _DONE:
+        return replace(step, state=_READY, label="Ready to read", why="Read some of the generated questions.")
+    if step.state in (_OUTDATED,):
+        return step
+    return replace(step, state=_WAITING, label="Waiting", why="There are no finished generated questions yet.")
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"

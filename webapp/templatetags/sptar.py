@@ -6,8 +6,9 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import slugify
 
 register = template.Library()
 
@@ -16,7 +17,7 @@ register = template.Library()
 def term(expert: str, technical: str, anchor: str = "") -> SafeString:
     """The expert's word, with the technical term small beside it and a link into the glossary."""
     return format_html(
-        '{} <a class="term" href="/glossary/#{}">{}</a>', expert, anchor or technical.replace(" ", "-"), technical
+        '{} <a class="term" href="/glossary/#{}">{}</a>', expert, anchor or slugify(technical), technical
     )
 
 
@@ -66,6 +67,14 @@ def styled(field: BoundField) -> SafeString:
 def share(part: float, whole: float) -> int:
     """A percentage, 0 for an empty whole."""
     return round(100 * part / whole) if whole else 0
+
+
+@register.filter
+def with_code(text: object) -> SafeString:
+    """Escaped text in which `words` between backticks are code."""
+    pieces = str(text).split("`")
+    shown = (format_html("<code>{}</code>", piece) if number % 2 else piece for number, piece in enumerate(pieces))
+    return format_html_join("", "{}", ((piece,) for piece in shown))
 
 
 @register.filter

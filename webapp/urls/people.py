@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from webapp.views.pending import pending
+from webapp.views import people
 
 urlpatterns = [
-    path("login/", pending, name="login"),
-    path("logout/", pending, name="logout"),
-    path("profile/", pending, name="profile"),
+    path("login/", people.log_in, name="login"),
+    path("login/link/<str:token>/", people.login_link, name="login_link"),
+    path("logout/", people.log_out, name="logout"),
+    path("sign-up/", people.sign_up, name="sign_up"),
+    path("invitation/<str:token>/", people.invitation, name="invitation"),
+    path("profile/", people.profile, name="profile"),
+    path("profile/password/", people.password, name="password"),
 ]

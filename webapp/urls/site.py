@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from webapp.views.pending import pending
+from webapp.views import jobs, projects, site
 
 urlpatterns = [
-    path("", pending, name="home"),
-    path("jobs/", pending, name="jobs"),
-    path("glossary/", pending, name="glossary"),
-    path("theme/", pending, name="theme"),
-    path("system/", pending, name="system"),
+    path("", site.home, name="home"),
+    path("jobs/", jobs.listing, name="jobs"),
+    path("jobs/tray/", jobs.tray, name="jobs_tray"),
+    path("projects/new/", projects.new, name="project_new"),
+    path("sample/", site.sample, name="sample"),
+    path("glossary/", site.glossary, name="glossary"),
+    path("theme/", site.theme, name="theme"),
+    path("system/", site.system, name="system"),
 ]

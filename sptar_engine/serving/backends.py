@@ -1,0 +1,70 @@
+"""What the service builds on: Lucene and sentence-transformers. Tests put something lighter in their place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sptar_engine.records import Hit
+from sptar_engine.retrieval.java import java_class
+from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
+from sptar_engine.serving.encoders import Model
+from sptar_engine.serving.library import MAX_LENGTH
+from sptar_engine.serving.vectors import Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class Searcher(Protocol):
+    """An open index."""
+
+    def search(self, queries: Mapping[str, str], depth: int) -> dict[str, list[Hit]]:
+        """Hits of each query by its id."""
+
+    def close(self) -> None:
+        """Free its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """`start` is called once, before any other; `build_index` returns the folder of a whole index."""
+
+    start: Callable[[], None]
+    build_index: Callable[[Path, Path, Callable[[int], None]], Path]
+    open_index: Callable[[Path, float, float], Searcher]
+    load_model: Callable[[Path], Model]
+
+
+def real_backends(device: str, threads: int) -> Backends:
+    """Java and torch. `threads` are torch's; 0 means half of the processors, so that pages stay quick meanwhile."""
+    count = threads or max(1, (os.cpu_count() or 1) // 2)
+    return Backends(_start_java, build_or_open, LexicalSearcher, lambda folder: _load_model(folder, device, count))
+
+
+def _start_java() -> None:
+    java_class("java.lang.String")
+
+
+def _load_model(folder: Path, device: str, threads: int) -> Model:
+    import torch  # ten seconds: not before somebody needs an encoder
+
+    from sptar_engine.retrieval.encoder import load_bi_encoder
+    from sptar_engine.runtime import pick_device
+
+    torch.set_num_threads(threads)
+    return _BiEncoder(load_bi_encoder(folder, MAX_LENGTH, pick_device() if device == "auto" else device))
+
+
+class _BiEncoder:
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.dimensions = model.get_embedding_dimension() or 0
+        self._model = model
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        from sptar_engine.retrieval.dense import encode
+
+        return encode(self._model, texts, MAX_LENGTH)

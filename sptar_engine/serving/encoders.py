@@ -1,0 +1,114 @@
+"""Loaded encoders: a few at a time, shared by searches and builds, searches first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from sptar_engine.errors import SptarError
+from sptar_engine.serving.library import EncoderName
+from sptar_engine.serving.vectors import Vectors
+from sptar_engine.serving.wire import Refusal
+
+_LIMIT = 3  # encoders in memory: 90 MB for the bundled one, 0.5 GB for one of BERT's size
+
+
+class Model(Protocol):
+    """Turns texts into normalised vectors, (texts, dimensions) in float32."""
+
+    dimensions: int
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Encode a batch."""
+
+
+class Encoder:
+    """A loaded model, used by one thread at a time, since tokenizers cannot bear two. Queries go before documents."""
+
+    def __init__(self, model: Model) -> None:
+        self.dimensions = model.dimensions
+        self._model = model
+        self._free = threading.Condition()
+        self._taken = False
+        self._queries = 0
+
+    def query(self, text: str) -> Vectors:
+        """The vector of a query, (dimensions,)."""
+        with self._free:
+            self._queries += 1
+        try:
+            with self._turn(lambda: not self._taken):
+                vector: Vectors = self._model.encode([text])[0]
+                return vector
+        finally:
+            with self._free:
+                self._queries -= 1
+                self._free.notify_all()
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of a batch, (texts, dimensions), as soon as no query waits."""
+        with self._turn(lambda: not self._taken and not self._queries):
+            return self._model.encode(texts)
+
+    @contextmanager
+    def _turn(self, may_go: Callable[[], bool]) -> Iterator[None]:
+        with self._free:
+            self._free.wait_for(may_go)
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._free:
+                self._taken = False
+                self._free.notify_all()
+
+
+class Encoders:
+    """The encoders in memory; the one that was not used for longest makes room."""
+
+    def __init__(self, load: Callable[[Path], Model]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Future[Encoder]] = {}
+
+    def begin(self, name: EncoderName) -> Future[Encoder]:
+        """Begin to load in a thread of its own, unless that has been done."""
+        with self._lock:
+            future = self._loaded.pop(name.key, None)
+            if future is None or (future.done() and future.exception()):
+                future = Future()
+                threading.Thread(target=self._fill, args=(future, name.folder), name="load", daemon=True).start()
+            self._loaded[name.key] = future
+            while len(self._loaded) > _LIMIT:
+                del self._loaded[next(iter(self._loaded))]
+        return future
+
+    def get(self, name: EncoderName) -> Encoder:
+        """Wait for an encoder. Raises what loading it raises, such as InputError."""
+        return self.begin(name).result()
+
+    def soon(self, name: EncoderName, seconds: float) -> Encoder:
+        """An encoder that is there within `seconds`. Raises Refusal when it is not; loading goes on."""
+        try:
+            return self.begin(name).result(seconds)
+        except NotYet:
+            raise Refusal(
+                "building", "The search model is being loaded; that takes some seconds after a start.", done=0, total=0
+            ) from None
+        except (SptarError, OSError, RuntimeError, ValueError) as error:
+            raise Refusal("failed", f"The search model cannot be loaded: {error}") from error
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(future.done() and not future.exception() for future in self._loaded.values())
+
+    def _fill(self, future: Future[Encoder], folder: Path) -> None:
+        try:
+            future.set_result(Encoder(self._load(folder)))
+        except (SptarError, OSError, RuntimeError, ValueError, MemoryError, ImportError) as error:
+            future.set_exception(error)

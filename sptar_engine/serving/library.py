@@ -1,0 +1,87 @@
+"""What a request may name: a corpus below the data folder, an encoder of the catalogue or one trained in there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sptar_engine.artifacts import sha256_json
+from sptar_engine.catalog import ENCODER, describe, entries
+from sptar_engine.data.beir import CORPUS_FILE
+from sptar_engine.errors import SptarError
+from sptar_engine.serving.wire import Refusal
+
+MAX_LENGTH = 256  # tokens of a text that an encoder reads, as evaluate's default
+BASE = "base"
+
+_LAYOUT = 1  # of the files that are kept for a corpus: raise when what is written changes
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusName:
+    """A corpus.jsonl, the digest of its content, and the folder of all that is made from it."""
+
+    path: Path
+    sha256: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderName:
+    """The folder of an encoder; `key` names its weights."""
+
+    folder: Path
+    key: str
+
+
+class Library:
+    """Turns the names in a request into files, and refuses what lies elsewhere."""
+
+    def __init__(self, root: Path, cache: Path, models: Path, base: str) -> None:
+        """Only files below `root` are read; `base` is the encoder that requests call `base`."""
+        self.root = root.resolve()
+        self.cache = cache
+        self._models = models
+        self._base = base
+
+    def corpus(self, path: object, digest: object) -> CorpusName:
+        """Raises Refusal for anything but a corpus.jsonl below the root."""
+        if not isinstance(path, str) or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise Refusal("refused", "A corpus is named by the path of its corpus.jsonl and the SHA-256 of it.")
+        file = self._inside(path)
+        if file.name != CORPUS_FILE:
+            raise Refusal("refused", f"Only files named {CORPUS_FILE} can be searched.")
+        return CorpusName(file, digest, self._folder(digest))
+
+    def encoder(self, name: object) -> EncoderName:
+        """Raises Refusal for a model that is neither in the catalogue nor below the root, or cannot be used."""
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise Refusal("refused", "A search model is named by its name in the catalogue or by its folder.")
+        chosen = self._base if name == BASE else name
+        if Path(chosen).is_absolute():
+            chosen = str(self._inside(chosen))
+        elif chosen not in {entry.name for entry in entries(self._models)}:
+            raise Refusal("refused", f"{chosen[:100]!r} is not in the list of models (`sptar models list`).")
+        try:
+            entry = describe(chosen, ENCODER, self._models)
+        except SptarError as error:
+            raise Refusal("refused", str(error)) from error
+        assert entry.folder is not None
+        return EncoderName(entry.folder, sha256_json([entry.name, entry.revision, MAX_LENGTH])[:16])
+
+    def _inside(self, path: str) -> Path:
+        try:
+            file = Path(path).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # NUL, a name that is too long, links in a circle
+            raise Refusal("refused", "That is no path.") from error
+        if not file.is_relative_to(self.root):
+            raise Refusal("refused", "The search service reads files of its data folder only.")
+        return file
+
+    def _folder(self, digest: str) -> Path:
+        """pyserini brings the Lucene that reads an index, so another release gets a folder of its own."""
+        made_by = [_LAYOUT, importlib.metadata.version("pyserini"), digest]
+        return self.cache / "corpora" / sha256_json(made_by)[:32]

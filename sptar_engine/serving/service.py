@@ -1,0 +1,179 @@
+"""What the search service does for each kind of request (sptar_engine.serving.wire carries them)."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sptar_engine.artifacts import read_json
+from sptar_engine.errors import SptarError
+from sptar_engine.records import Hit
+from sptar_engine.serving import making
+from sptar_engine.serving.backends import Backends
+from sptar_engine.serving.builds import State
+from sptar_engine.serving.clusters import suggest_rows
+from sptar_engine.serving.corpora import OpenCorpus
+from sptar_engine.serving.library import BASE, CorpusName, Library
+from sptar_engine.serving.requests import Request
+from sptar_engine.serving.stock import BM25, TOPICS, Stock
+from sptar_engine.serving.vectors import VECTORS_FILE, nearest
+from sptar_engine.serving.wire import Refusal
+
+_DEPTH = 1000  # hits of one search, at most
+_SUGGESTIONS = 100
+_K1, _B = 0.9, 0.4  # Anserini's defaults
+_LOADING = 2.0  # seconds that a search waits for its encoder
+
+
+class Service:
+    """Answers requests. Everything that takes longer than a search happens in the background, in `builds`."""
+
+    def __init__(self, library: Library, backends: Backends) -> None:
+        self._backends = backends
+        self._stock = Stock(library, backends)
+        self._started = time.monotonic()
+        self.builds = self._stock.builds
+        self._kinds: dict[str, Callable[[Request], dict[str, Any]]] = {
+            "ping": lambda request: {}, "status": self._status, "search": self._search, "prepare": self._prepare,
+            "state": self._state, "readiness": self._readiness, "stop": self._stop, "suggest": self._suggest,
+            "topics": self._topics, "topics_of": self._topics_of, "drop": self._drop,
+        }  # fmt: skip
+
+    def start(self) -> None:
+        """Start Java, then the builder; load the base encoder when there are vectors to search by it."""
+        self._backends.start()
+        self.builds.start()
+        library = self._stock.library
+        try:
+            base = library.encoder(BASE)
+        except Refusal:
+            return  # whoever asks for it is told why
+        if any(library.cache.glob(f"corpora/*/vectors-{base.key}/{VECTORS_FILE}")):
+            self._stock.encoders.begin(base)
+
+    def answer(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request. Raises Refusal, with the sentence for the person."""
+        request = Request(values)
+        kind = self._kinds.get(request.text("do", ""))
+        if kind is None:
+            raise Refusal("refused", f"The search service knows no such request; it knows {', '.join(self._kinds)}.")
+        try:
+            return kind(request)
+        except Refusal:
+            raise
+        except (SptarError, OSError, RuntimeError) as error:
+            raise Refusal("failed", f"The search failed: {error}") from error
+
+    def _status(self, request: Request) -> dict[str, Any]:
+        del request
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "pid": os.getpid(),
+            "seconds": round(time.monotonic() - self._started),
+            "corpora": len(self._stock.corpora),
+            "encoders": len(self._stock.encoders),
+            "memory_mb": round(used / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
+            "builds": [{"what": key[1], **_row(state)} for key, state in self.builds.all().items()],
+        }
+
+    def _search(self, request: Request) -> dict[str, Any]:
+        start = time.perf_counter()
+        corpus, retriever = self._corpus(request), request.text("retriever", BM25)
+        search = self._by_words if retriever == BM25 else self._by_meaning
+        hits = [(hit.doc_id, hit.score) for hit in search(request, corpus, retriever)]
+        return {"hits": hits, "milliseconds": round(1000 * (time.perf_counter() - start), 1)}
+
+    def _by_words(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
+        text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
+        k1, b = request.number("k1", _K1, 100), request.number("b", _B, 1)
+        self._stock.require(name, retriever)
+        with self._stock.corpora.using(name) as corpus:
+            return self._stock.read(name, retriever, lambda folder: corpus.search(text, depth, k1, b))
+
+    def _by_meaning(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
+        text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
+        encoder = self._stock.require_encoder(name, retriever)
+        if not text.strip():
+            return []
+        with self._stock.corpora.using(name) as corpus:
+            vectors = self._stock.read(name, retriever, corpus.vectors)
+            query = self._stock.encoders.soon(encoder, _LOADING).query(text)
+            return nearest(vectors, query, corpus.ids, depth)
+
+    def _prepare(self, request: Request) -> dict[str, Any]:
+        return _row(self._stock.begin(self._corpus(request), request.text("what"), again=True))
+
+    def _state(self, request: Request) -> dict[str, Any]:
+        return _row(self._stock.state(self._corpus(request), request.text("what")))
+
+    def _readiness(self, request: Request) -> dict[str, Any]:
+        corpus = self._corpus(request)
+        return {what: _row(self._stock.state(corpus, what)) for what in (BM25, BASE, TOPICS)}
+
+    def _stop(self, request: Request) -> dict[str, Any]:
+        self._stock.cancel(self._corpus(request), request.text("what"))
+        return {}
+
+    def _suggest(self, request: Request) -> dict[str, Any]:
+        name, count = self._corpus(request), request.count("n", 1, _SUGGESTIONS)
+        exclude, covered = request.ids("exclude"), request.ids("covered")
+        self._stock.require(name, BM25)
+        with self._stock.corpora.using(name) as corpus:
+            if self._stock.state(name, TOPICS) != State("ready"):
+                drawn = self._stock.read(name, BM25, lambda folder: _drawn(corpus, exclude, count))
+                return {"documents": [(doc_id, None) for doc_id in drawn], "topics": []}
+            vectors = self._stock.read(name, BASE, corpus.vectors)
+            clusters = self._stock.read(name, TOPICS, corpus.clusters)
+            rows = suggest_rows(clusters, vectors, _rows(corpus, exclude), _rows(corpus, covered), count)
+            documents = [(corpus.ids[row], int(clusters.topic[row])) for row in rows]
+        return {"documents": documents, "topics": self._described(name)}
+
+    def _topics(self, request: Request) -> dict[str, Any]:
+        corpus = self._corpus(request)
+        self._stock.require(corpus, TOPICS)
+        return {"topics": self._described(corpus)}
+
+    def _topics_of(self, request: Request) -> dict[str, Any]:
+        name, doc_ids = self._corpus(request), request.ids("doc_ids")
+        self._stock.require(name, TOPICS)
+        with self._stock.corpora.using(name) as corpus:
+            topic = self._stock.read(name, TOPICS, corpus.clusters).topic
+            return {"topics_of": {key: int(topic[corpus.rows[key]]) for key in doc_ids if key in corpus.rows}}
+
+    def _drop(self, request: Request) -> dict[str, Any]:
+        corpus = self._corpus(request)
+        self._stock.cancel(corpus)
+        self._stock.corpora.close(corpus)
+        if request.flag("files"):
+            shutil.rmtree(corpus.folder, ignore_errors=True)
+        return {}
+
+    def _corpus(self, request: Request) -> CorpusName:
+        return self._stock.library.corpus(request.values.get("corpus"), request.values.get("sha256"))
+
+    def _described(self, corpus: CorpusName) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._stock.read(
+            corpus, TOPICS, lambda folder: read_json(folder / making.TOPICS_FILE)
+        )
+        return rows
+
+
+def _drawn(corpus: OpenCorpus, exclude: list[str], count: int) -> list[str]:
+    """Documents by chance: the same ones as long as the same number is excluded."""
+    taken = set(exclude)
+    free = [doc_id for doc_id in corpus.ids if doc_id not in taken]
+    return random.Random(f"{corpus.name.sha256} {len(taken)}").sample(free, min(count, len(free)))
+
+
+def _rows(corpus: OpenCorpus, doc_ids: list[str]) -> list[int]:
+    return [corpus.rows[doc_id] for doc_id in doc_ids if doc_id in corpus.rows]
+
+
+def _row(state: State) -> dict[str, Any]:
+    return {"state": state.state, "done": state.done, "total": state.total, "message": state.message}

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from tests.webapp.experiments.conftest import add_corpus, add_example
+from webapp.models import Experiment, Project, State, Upload
+from webapp.selectors.steps import missing_examples, next_step, steps_of
+
+KEYS = ["documents", "examples", "tune", "generate", "review", "train", "compare", "download"]
+
+
+def states(project: Project) -> list[str]:
+    return [step.state for step in steps_of(Project.objects.select_related("corpus").get(pk=project.pk))]
+
+
+def test_an_empty_project_begins_with_its_documents(project: Project) -> None:
+    steps = steps_of(project)
+    assert [step.key for step in steps] == KEYS
+    assert [step.state for step in steps] == ["ready"] + ["waiting"] * 7
+    assert next_step(project).label == "Upload documents"
+
+
+@pytest.mark.parametrize(
+    ("stage", "state"),
+    [("received", "running"), ("checking", "running"), ("importing", "running"), ("mapping", "attention"),
+     ("question", "attention"), ("refused", "ready"), ("done", "ready")],
+)  # fmt: skip
+def test_an_upload_shows_in_the_first_step(project: Project, stage: str, state: str) -> None:
+    Upload.objects.create(project=project, kind="jsonl", stage=stage, name="a.jsonl")
+    assert states(project)[0] == state
+
+
+def test_an_upload_of_examples_is_no_upload_of_documents(project: Project) -> None:
+    Upload.objects.create(project=project, kind="pairs", stage="question", name="a.csv")
+    assert states(project)[0] == "ready"
+
+
+def test_documents_without_examples_ask_for_examples(project: Project) -> None:
+    add_corpus(project)
+    assert states(project)[:3] == ["done", "ready", "waiting"]
+    assert next_step(project).label == "Add examples"
+    assert "18 more examples" in next_step(project).sentence
+
+
+def test_enough_examples_make_the_first_experiment_ready(ready: Project) -> None:
+    assert states(ready) == ["done", "done", "ready", "waiting", "waiting", "waiting", "waiting", "waiting"]
+    assert next_step(ready).url.endswith("/experiments/new/")
+
+
+def test_skipped_examples_do_not_count(ready: Project) -> None:
+    ready.queries.filter(split="dev").update(status="skipped")
+    assert states(ready)[1] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"prepare": "done"}, ["waiting"] * 4 + ["running"] + ["waiting"]),
+        ({"prepare": "done", "tune": "queued"}, ["running"] + ["waiting"] * 5),
+        ({"prepare": "done", "tune": "running"}, ["running"] + ["waiting"] * 5),
+        ({"tune": "done", "select.inpars": "done", "select.sptar": "done", "generate.inpars": "running"},
+         ["done", "running", "waiting", "waiting", "waiting", "waiting"]),
+        ({"tune": "done", "select.inpars": "done", "select.sptar": "failed"}, ["attention"] + ["waiting"] * 5),
+        ({"tune": "cancelled", "select.inpars": "cancelled"}, ["ready"] + ["waiting"] * 5),
+    ],
+)  # fmt: skip
+def test_later_steps_follow_the_stages_of_the_newest_experiment(
+    make_experiment: Callable[..., Experiment], ready: Project, found: dict[str, str], expected: list[str]
+) -> None:
+    # The first case has a baseline measured, so that comparing has begun.
+    made = make_experiment(found | ({"evaluate.bm25": "done"} if len(found) == 1 else {}), state=State.RUNNING)
+    assert states(ready)[2:] == expected, made
+
+
+def test_a_finished_experiment_leaves_reading_the_questions(done_experiment: Experiment, ready: Project) -> None:
+    assert states(ready) == ["done", "done", "done", "done", "ready", "done", "done", "done"]
+    assert next_step(ready).label == "See the results"
+
+
+@pytest.mark.parametrize("change", ["labels", "documents"])
+def test_changes_make_later_steps_out_of_date(done_experiment: Experiment, ready: Project, change: str) -> None:
+    if change == "labels":
+        ready.labels_version += 1
+        ready.save()
+    else:
+        add_corpus(ready, number=2)
+    assert states(ready) == ["done", "done"] + ["outdated"] * 6
+    assert next_step(ready).url.endswith("/experiments/new/")
+
+
+def test_an_experiment_without_tuning_says_so(make_experiment: Callable[..., Experiment], ready: Project) -> None:
+    make_experiment(arms=["bm25", "zero_shot"])
+    tune = steps_of(ready)[2]
+    assert (tune.state, tune.label) == ("waiting", "Not part of it")
+
+
+def test_the_stepper_takes_two_queries(
+    done_experiment: Experiment, ready: Project, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    project = Project.objects.select_related("corpus").get(pk=ready.pk)
+    with django_assert_num_queries(2):
+        steps_of(project)
+
+
+def test_every_address_of_a_step_leads_somewhere(done_experiment: Experiment, ready: Project, client: Client) -> None:
+    for step in steps_of(ready)[2:]:
+        assert client.get(step.url).status_code == 200, step
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "test", "unsplit", "words"),
+    [
+        (0, 0, 0, 17, "1 more example:"),
+        (0, 0, 0, 18, ""),
+        (8, 1, 1, 0, ""),
+        (7, 10, 10, 0, "1 more training example"),
+        (20, 0, 10, 0, "held-out"),
+        (20, 10, 0, 0, "test example"),
+    ],
+)
+def test_what_is_missing_is_said_with_its_number(train: int, dev: int, test: int, unsplit: int, words: str) -> None:
+    sentence = missing_examples({"train": train, "dev": dev, "test": test}, unsplit)
+    assert words in sentence if words else sentence == ""
+
+
+def test_more_examples_than_are_counted_say_so(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.selectors.steps._MANY", 10)
+    add_example(ready, "one more", "train", {"d1": 1})
+    assert "+" in steps_of(ready)[1].label

@@ -1,0 +1,60 @@
+"""What presets, arms and stages are called, and what each means to the person who chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a choice means to the person who makes it."""
+
+    name: str
+    help: str
+    facts: tuple[str, ...] = ()
+
+
+PRESET_WORDS = {
+    "fast": Words(
+        "Fast", "A first look.", ("150 documents get a question", "about 12 minutes on 2 cores", "for trying it out")
+    ),
+    "balanced": Words(
+        "Balanced",
+        "The usual choice.",
+        ("1,000 documents get a question", "about an hour on 2 cores", "for a search model that you will use"),
+    ),
+    "paper": Words(
+        "Paper",
+        "The settings of the research paper.",
+        ("100,000 documents get a question", "days without a GPU", "for a GPU and a language model of 7 billion"),
+    ),
+}
+
+ARM_WORDS = {
+    "bm25": Words("Keyword search", "BM25 by Lucene: no model, the yardstick of every search."),
+    "zero_shot": Words("Base model, untrained", "The base search model as it comes."),
+    "seeds_only": Words("Trained on your examples only", "Shows what the generated questions add."),
+    "inpars": Words("Plain prompt (InPars)", "Questions written by a prompt without tuning; shows what tuning adds."),
+    "sptar": Words("Tuned question writer (SPTAR)", "Questions written in the style of your examples."),
+}
+
+SHORT_ARM_WORDS = {
+    "bm25": "keyword search", "zero_shot": "untrained", "seeds_only": "examples only", "inpars": "plain prompt",
+    "sptar": "SPTAR",
+}  # fmt: skip
+
+STAGE_WORDS = {
+    "prepare": "Prepare the data",
+    "tune": "Tune the question writer",
+    "select": "Pick the best demonstrations",
+    "generate": "Generate questions",
+    "filter": "Keep questions that find their own document",
+    "train": "Train the search model",
+    "evaluate": "Measure",
+    "package": "Pack the download",
+}
+
+SHORT_STAGE_WORDS = {
+    "prepare": "Prepare", "tune": "Tune", "select": "Pick examples", "generate": "Generate", "filter": "Filter",
+    "train": "Train", "evaluate": "Measure", "package": "Pack",
+}  # fmt: skip

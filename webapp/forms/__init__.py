@@ -1,0 +1,1 @@
+"""Forms: what a person may send, checked before a service sees it."""

@@ -1,0 +1,264 @@
+"""The form of a new experiment. Its advanced options come from the engine's settings, bounds and help included."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+
+from sptar_engine.configs import CONFIGS, Value, build_config
+from sptar_engine.errors import ConfigError
+from sptar_engine.experiment import ARMS, Step, everywhere, merge, plan
+from sptar_engine.presets import PRESETS, Settings
+from webapp.experiment_words import ARM_WORDS, PRESET_WORDS, STAGE_WORDS, Words
+from webapp.models import Experiment
+
+BASELINES = ("bm25", "zero_shot")
+"""Arms that always take part: without them a result says nothing."""
+
+CHOSEN_ARMS = tuple(name for name in ARMS if name not in BASELINES)
+MAX_SEEDS = 5
+
+# Not on the form: chosen above it (models), decided by the machine, by the arm, or equal to another option by rule.
+_HIDDEN = frozenset({"dtype", "threads", "evaluate.retriever", "evaluate.max_length", "evaluate.min_grade"})
+_MIRRORED = {"train.max_length": "evaluate.max_length", "prepare.min_grade": "evaluate.min_grade"}
+
+Model = tuple[str, str]  # name and the line that describes it
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An advanced option: a setting of the engine and the name of its field here."""
+
+    stage: str
+    name: str
+    field: str
+    help: str
+    default: Value
+    allowed: str
+    in_presets: str
+
+
+def options() -> Iterator[Option]:
+    """The advanced options in the engine's order."""
+    for stage, config in CONFIGS.items():
+        for spec in dataclasses.fields(config):
+            place = f"{stage}.{spec.name}"
+            if spec.metadata["model"] or spec.name in _HIDDEN or place in _HIDDEN:
+                continue
+            yield Option(
+                stage, spec.name, f"{stage}-{spec.name}", spec.metadata["help"], spec.default,
+                _allowed(spec), _in_presets(stage, spec.name),
+            )  # fmt: skip
+
+
+class ExperimentForm(forms.Form):
+    """What a new experiment is to do. `settings` and `steps` are there after validation."""
+
+    preset = forms.ChoiceField(
+        label="How thorough",
+        choices=[(name, PRESET_WORDS[name].name) for name in PRESETS],
+        widget=forms.RadioSelect({"class": "form-check-input"}),
+    )
+    arms = forms.MultipleChoiceField(
+        label="Compared with the baselines",
+        choices=[(name, ARM_WORDS[name].name) for name in CHOSEN_ARMS],
+        widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
+        required=False,
+    )
+    llm = forms.ChoiceField(label="Question writer")
+    base = forms.ChoiceField(label="Base search model")
+    seeds = forms.IntegerField(
+        label="Repeats of each training",
+        min_value=1,
+        max_value=MAX_SEEDS,
+        help_text="1 to 5. Three show how much chance there is in the result, and take three times the training.",
+    )
+    name = forms.CharField(label="Name", max_length=100, required=False)
+    note = forms.CharField(
+        label="Note", max_length=5000, required=False, widget=forms.Textarea({"rows": 2}),
+        help_text="What you want to find out. It stays with the results.",
+    )  # fmt: skip
+    after = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    """Number of the newest experiment when the page was made: two tabs that ask for the same get one experiment."""
+
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, language_models: list[Model], encoders: list[Model], **kwargs: Any
+    ) -> None:
+        """`data` without a choice of models takes the first ones: it is what a new form starts with."""
+        super().__init__(data, **kwargs)
+        for field, choices in (("llm", language_models), ("base", encoders)):
+            menu = self.fields[field]
+            assert isinstance(menu, forms.ChoiceField)
+            menu.choices = choices
+        for option in options():
+            self.fields[option.field] = _field(option)
+        self.settings: dict[str, dict[str, Value]] = {}
+        self.steps: tuple[Step, ...] = ()
+
+    @property
+    def preset_choices(self) -> list[tuple[Any, Words]]:
+        """The radio buttons with what they mean."""
+        return [(button, PRESET_WORDS[button.data["value"]]) for button in self["preset"]]
+
+    @property
+    def arm_choices(self) -> list[tuple[Any, Words]]:
+        """The check boxes with what they mean."""
+        return [(box, ARM_WORDS[box.data["value"]]) for box in self["arms"]]
+
+    @property
+    def baselines(self) -> list[Words]:
+        """What always takes part."""
+        return [ARM_WORDS[arm] for arm in BASELINES]
+
+    @property
+    def advanced(self) -> list[tuple[str, list[tuple[Option, forms.BoundField]]]]:
+        """The advanced options by stage: (name of the stage, its options with their fields)."""
+        groups: dict[str, list[tuple[Option, forms.BoundField]]] = {}
+        for option in options():
+            groups.setdefault(option.stage, []).append((option, self[option.field]))
+        return [(STAGE_WORDS[stage], rows) for stage, rows in groups.items()]
+
+    @property
+    def has_advanced_choice(self) -> bool:
+        """Whether an advanced option has a value or an error, so that the section must be open."""
+        return any(self[option.field].errors or self[option.field].value() for option in options())
+
+    def clean(self) -> dict[str, Any]:
+        """Turn the fields into the engine's settings and the plan; an engine's error stands at its field."""
+        data = dict(super().clean() or {})
+        own = self._own_settings(data)
+        if self.errors:
+            return data
+        preset = PRESETS[data["preset"]].settings
+        asked = merge(
+            preset,
+            everywhere(model=data["llm"], language_model=data["llm"], base=data["base"]),
+            own,
+        )
+        self._check(asked)
+        if not self.errors:
+            self.settings = _telling(asked, preset)
+            self._plan(data)
+        return data
+
+    def chosen_arms(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """All arms in their standing order, baselines included."""
+        wanted = {*BASELINES, *data.get("arms", ())}
+        return tuple(name for name in ARMS if name in wanted)
+
+    def _own_settings(self, data: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
+        """The advanced options that were filled in."""
+        own: dict[str, dict[str, Value]] = {}
+        for option in options():
+            value = data.get(option.field)
+            if value in (None, ""):
+                continue
+            own.setdefault(option.stage, {})[option.name] = value
+            if mirror := _MIRRORED.get(f"{option.stage}.{option.name}"):
+                own.setdefault(mirror.partition(".")[0], {})[mirror.partition(".")[2]] = value
+        return own
+
+    def _plan(self, data: Mapping[str, Any]) -> None:
+        """Plan the steps; what the engine refuses of the whole stands above the form."""
+        try:
+            self.steps = plan(self.chosen_arms(data), self.settings, seeds=data["seeds"])
+        except ConfigError as error:
+            self.add_error(None, str(error))
+
+    def _check(self, asked: Settings) -> None:
+        """Let the engine check each stage; every wrong option gets its own sentence, not only the first."""
+        for stage, values in asked.items():
+            remaining = dict(values)
+            while True:
+                try:
+                    build_config(stage, remaining)
+                    break
+                except ConfigError as error:
+                    name = error.option.rpartition(".")[2]
+                    field = f"{stage}-{name}"
+                    self.add_error(field if field in self.fields else None, _sentence(error))
+                    if remaining.pop(name, None) is None:
+                        break
+
+
+def first_choices(*, is_first: bool) -> dict[str, Any]:
+    """What the form starts with: a first look for the first experiment, else the usual choice."""
+    return {"preset": "fast" if is_first else "balanced", "arms": list(CHOSEN_ARMS), "seeds": 1}
+
+
+def choices_of(experiment: Experiment) -> dict[str, Any]:
+    """The choices of an experiment, to start another one from."""
+    found: dict[str, Any] = {
+        "preset": experiment.preset,
+        "arms": [arm for arm in experiment.arms if arm not in BASELINES],
+        "seeds": experiment.seeds,
+        "llm": experiment.settings.get("generate", {}).get("model"),
+        "base": experiment.settings.get("train", {}).get("base"),
+    }
+    preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
+    for option in options():
+        value = experiment.settings.get(option.stage, {}).get(option.name)
+        if value is not None and value != preset.get(option.stage, {}).get(option.name):
+            found[option.field] = value
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _telling(asked: Settings, preset: Settings) -> dict[str, dict[str, Value]]:
+    """Typed values that differ from the defaults, and those that the preset sets, by stage."""
+    kept: dict[str, dict[str, Value]] = {}
+    for stage, values in asked.items():
+        made = build_config(stage, values).as_dict()
+        defaults = build_config(stage, {}).as_dict()
+        ours = preset.get(stage, {})
+        telling = {name: made[name] for name in values if made[name] != defaults[name] or name in ours}
+        if telling:
+            kept[stage] = telling
+    return kept
+
+
+def _field(option: Option) -> forms.Field:
+    spec = CONFIGS[option.stage].__dataclass_fields__[option.name]
+    label = option.name.replace("_", " ")
+    if choices := spec.metadata["choices"]:
+        menu = [("", f"as the preset says ({option.default})"), *((choice, choice) for choice in choices)]
+        return forms.ChoiceField(label=label, choices=menu, required=False, help_text=option.help)
+    # Text, not a number field: the engine reads the value and says what is allowed.
+    attributes = {"placeholder": str(option.default), "autocomplete": "off"}
+    if spec.type in ("int", "float"):
+        attributes["inputmode"] = "numeric" if spec.type == "int" else "decimal"
+    return forms.CharField(
+        label=label, required=False, max_length=200, help_text=option.help, widget=forms.TextInput(attributes)
+    )
+
+
+def _allowed(spec: dataclasses.Field[Any]) -> str:
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if low is None and high is None:
+        return ""
+    return f"{low:,g} to {high:,g}" if low is not None and high is not None else ""
+
+
+def _in_presets(stage: str, name: str) -> str:
+    """How the presets differ from the default, in words."""
+    found = [
+        f"{PRESET_WORDS[preset.name].name} {preset.settings[stage][name]:,}"
+        for preset in PRESETS.values()
+        if name in preset.settings.get(stage, {})
+    ]
+    return ", ".join(found)
+
+
+def _sentence(error: ConfigError) -> str:
+    reason = error.reason[:1].upper() + error.reason[1:]
+    return reason if reason.endswith(".") else f"{reason}."
+
+
+class DescribeForm(forms.Form):
+    """Name and note of an experiment."""
+
+    name = forms.CharField(label="Name", max_length=100, required=False)
+    note = forms.CharField(label="Note", max_length=5000, required=False, widget=forms.Textarea({"rows": 3}))

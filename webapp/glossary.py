@@ -1,0 +1,302 @@
+"""The words of the pages: what an expert reads, what the field calls it, and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.text import slugify
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`expert` is the word on the pages, `technical` the field's, `text` one paragraph; `also` are its plurals."""
+
+    expert: str
+    technical: str
+    text: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Where the tag `term` links to."""
+        return slugify(self.technical)
+
+    @property
+    def other_anchors(self) -> list[str]:
+        """Where it links to when a page uses the plural."""
+        return [slugify(word) for word in self.also]
+
+
+@dataclass(frozen=True, slots=True)
+class StepHelp:
+    """What a step of a project does and what it needs."""
+
+    name: str
+    icon: str
+    does: str
+    needs: str
+
+
+TERMS: tuple[Term, ...] = (
+    Term(
+        "example",
+        "seed pair",
+        "A question and a document that answers it, chosen by you. About fifty are enough: the app learns from them "
+        "how people in your field ask, and writes thousands more in the same style.",
+        also=("seed pairs",),
+    ),
+    Term(
+        "document",
+        "corpus",
+        "What is searched: an article, a section of a manual, a rule. All documents of a project together are its "
+        "corpus. Each upload makes a new version, and an experiment keeps the version it was started with.",
+    ),
+    Term(
+        "piece of a document",
+        "chunk",
+        "A search model reads only the first few hundred words of a text. Long documents can be cut at paragraphs into "
+        "pieces that are searched one by one; each keeps the title of its document.",
+    ),
+    Term(
+        "health of the documents",
+        "health report",
+        "What the import noticed: how many documents there are, how long they are, and how many are empty, twice "
+        "there, too long for the search model, or in another language.",
+    ),
+    Term(
+        "grade",
+        "relevance judgement",
+        "How well a document answers a question: 0 not at all, 1 partly, 2 well, 3 exactly this. A document nobody "
+        "graded is unjudged, which is not the same as 0. Several grades together are called qrels in data files.",
+    ),
+    Term(
+        "training, held-out and test examples",
+        "train, dev and test split",
+        "The app divides your examples. It learns from the training ones, uses the held-out ones to notice when "
+        "learning stops helping, and keeps the test ones for the final comparison. An example never serves twice, or "
+        "the numbers would flatter.",
+    ),
+    Term(
+        "variety of the examples",
+        "diversity",
+        "How many topics of your documents have an example. Fifty examples on one topic teach less than fifty spread "
+        "over all of them.",
+    ),
+    Term(
+        "agreement",
+        "Cohen's kappa",
+        "How often two people give the same grade, beyond what chance would give. 1 is always, 0 is no better than "
+        "chance. Below about 0.4 the guidelines need a sentence more.",
+        also=("kappa",),
+    ),
+    Term(
+        "question writer",
+        "language model",
+        "A program that continues text. Here it reads a document and writes a question which that document answers.",
+    ),
+    Term(
+        "teach the question writer your style",
+        "soft prompt tuning",
+        "The language model itself stays as it is. Only a handful of numbers put before its input are learned, from "
+        "your training examples. They steer it to questions like yours, and it takes minutes instead of days.",
+    ),
+    Term(
+        "surprise of the model about your held-out examples",
+        "perplexity",
+        "How unexpected your own questions are to the question writer; lower is better. 20 means it was on average as "
+        "unsure as if it had to pick each word out of 20. When the number for held-out examples stops falling, more "
+        "teaching would only make it learn by heart.",
+    ),
+    Term(
+        "pass over the examples",
+        "epoch",
+        "Learning goes over all training examples several times. One time over all of them is an epoch.",
+    ),
+    Term(
+        "error while learning",
+        "loss",
+        "How far the model is from what it should say, in a number that learning pushes down. What counts in the "
+        "end is not this number but how well the model does on examples it has not learned from.",
+    ),
+    Term(
+        "pick the best demonstrations",
+        "example filtering",
+        "The question writer is shown a few of your examples before it writes. Many sets are tried, and the one that "
+        "makes your held-out questions least surprising is used.",
+    ),
+    Term(
+        "generated question",
+        "weak query",
+        "A question the question writer made up for a document. It is called weak because nobody has checked it: most "
+        "are good, some are not.",
+        also=("weak queries",),
+    ),
+    Term(
+        "keep questions that find their own document",
+        "BM25 filter",
+        "Each generated question is searched by keywords. If its own document is not among the first results, the "
+        "question is probably too vague or wrong, and it is left out.",
+    ),
+    Term(
+        "keyword search",
+        "BM25",
+        "Finds documents that share words with the question and weighs rare words more. It needs no training, has been "
+        "hard to beat for decades, and is what every model here is compared with.",
+    ),
+    Term(
+        "search model",
+        "retriever",
+        "What finds documents by meaning: it turns texts into numbers so that a question lies near its answers. The "
+        "app starts from a general one and trains it on your field.",
+    ),
+    Term(
+        "untrained search model",
+        "zero-shot baseline",
+        "The general search model before any training. If the trained one is not better than this, training was not "
+        "worth it, and the comparison says so.",
+        also=("untrained encoder",),
+    ),
+    Term(
+        "family of search models",
+        "bi-encoder, late interaction, cross-encoder",
+        "Three ways to compare a question with a document. The first compares one list of numbers for each and is the "
+        "fastest; the second compares word by word; the third reads both together, is the most exact and the slowest, "
+        "and only re-orders what another one found.",
+    ),
+    Term(
+        "hard negative",
+        "negative mining",
+        "A document that looks right for a question and is not. Training against such documents teaches the search "
+        "model the fine differences of your field.",
+    ),
+    Term(
+        "experiment",
+        "run",
+        "One go through all steps with settings that are written down. It can be repeated exactly, and it keeps the "
+        "documents and examples it started with.",
+    ),
+    Term(
+        "frozen copy",
+        "snapshot",
+        "The documents and examples as they were when an experiment started. Later changes do not reach into it, so "
+        "its numbers stay true.",
+    ),
+    Term(
+        "way to compare",
+        "arm",
+        "An experiment trains several search models side by side: with your examples alone, with questions of a fixed "
+        "prompt, and with questions of your taught question writer. Each is an arm; steps they share are done once.",
+    ),
+    Term(
+        "fixed prompt",
+        "hard prompt (InPars)",
+        "The question writer sees the same demonstrations but was not taught. Comparing with it shows what the "
+        "teaching itself is worth.",
+    ),
+    Term(
+        "how good the first ten results are (0-1)",
+        "nDCG@10",
+        "1 means that the best documents stand first. Right documents further down count less. It is averaged over the "
+        "test questions.",
+    ),
+    Term(
+        "place of the first right result",
+        "RR@10",
+        "1 when the first result is right, 0.5 when the second is the first right one, 0 when none of the ten is.",
+    ),
+    Term(
+        "share of right documents among the first hundred",
+        "R@100",
+        "How much of what should be found is found at all, wherever it stands among the first hundred results.",
+    ),
+    Term(
+        "share of results somebody graded",
+        "Judged@10",
+        "When many of the first ten results were never graded, the other numbers are too low: a good document that "
+        "nobody graded counts as wrong.",
+    ),
+    Term(
+        "95 % interval",
+        "confidence interval",
+        "Where the true difference probably lies. With few test questions it is wide. When it reaches over zero, the "
+        "difference may be chance.",
+    ),
+    Term(
+        "likely real",
+        "significance, p-value",
+        "How probable a difference this large would be by luck if both models were equally good. The app says “likely "
+        "real” below 5 %, after taking into account that several models were compared; otherwise it says “cannot "
+        "tell yet”.",
+    ),
+    Term(
+        "worker",
+        "queue",
+        "A program beside the web server that does the long work. Work waits in a queue until a worker is free; you "
+        "can close the page in the meantime.",
+    ),
+    Term(
+        "topic",
+        "cluster",
+        "A group of documents with similar content. The app finds topics by itself and uses them to suggest which "
+        "document to write a question for next.",
+    ),
+)
+
+STEPS: tuple[StepHelp, ...] = (
+    StepHelp(
+        "Documents", "folder2-open",
+        "Bring in what should be searched: a table, JSON lines, or a zip of text, PDF or Word files. "
+        "Search them at once.",
+        "A file. A few hundred documents are a good start.",
+    ),
+    StepHelp(
+        "Examples", "card-checklist",
+        "Write questions as people in your field ask them, and tick the documents that answer them.",
+        "About fifty questions: an hour or two of your time. The app divides them into training, held-out and test.",
+    ),
+    StepHelp(
+        "Tune", "mortarboard",
+        "Teach the question writer your style, and pick the examples it is shown while it writes.",
+        "Examples; nothing else from you.",
+    ),
+    StepHelp(
+        "Generate", "chat-square-text",
+        "Let it write questions for documents without examples, and keep those that find their own document again.",
+        "Patience: this is the longest step. It goes on where it was after any interruption.",
+    ),
+    StepHelp(
+        "Review", "eye",
+        "Look at some of the generated questions and sort out the bad ones. Optional, and worth it.",
+        "A quarter of an hour for fifty questions.",
+    ),
+    StepHelp(
+        "Train", "activity",
+        "Train the search model on your examples and the generated questions together.",
+        "Nothing from you.",
+    ),
+    StepHelp(
+        "Compare", "bar-chart-line",
+        "See, on test questions no model has seen, whether it finds better results than keyword search and than the "
+        "untrained model.",
+        "At least thirty test questions for a clear answer.",
+    ),
+    StepHelp(
+        "Download", "download",
+        "Take the search model with you, with a card that says how it was made and one line of code to load it.",
+        "A finished experiment.",
+    ),
+)  # fmt: skip
+
+KEYS: tuple[tuple[str, str], ...] = (
+    ("Tab", "moves to the next button or field, Shift and Tab back"),
+    ("Enter", "presses the button, sends the field"),
+    ("Esc", "closes a menu or a dialog"),
+    ("?", "shows the keys of a page that has some"),
+    ("1 2 3", "while grading: partly relevant, relevant, exactly this"),
+    ("0", "while grading: not relevant"),
+    ("N", "next question or document"),
+    ("S", "skip, with a reason"),
+    ("U", "undo the last decision"),
+    ("F", "flag for later"),
+)
+"""Keys of all pages. A key is always printed on its button too, and single keys can be switched off in the profile."""

@@ -1,0 +1,106 @@
+"""Generated questions as rows: read from the shards while generate runs, completed from its result when it is done.
+
+Rows are named by (project, batch, weak_id), so that reading a shard or a result twice adds nothing; the batch is the
+folder name of the result, the same for all experiments that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from sptar_engine.artifacts import read_jsonl
+from sptar_engine.data.weak import RANKS_FILE, WEAK_FILE
+from sptar_engine.errors import ArtifactError
+from sptar_engine.stage import SCRATCH
+from webapp.jobs.attempt import Attempt
+from webapp.jobs.storing import storable
+from webapp.models import Project, WeakQuery
+
+DROPPED_FILE = "dropped.jsonl"
+
+_CHUNK = 500  # rows written in one transaction
+_SHARDS = 20  # shards read at one report: pages see the questions grow, and no report takes long
+_LONGEST = 2000  # characters kept of what clean-up dropped
+
+
+class Questions:
+    """The questions of one generate stage."""
+
+    def __init__(self, attempt: Attempt, project: Project, stages: Path, batch: str) -> None:
+        """`stages` is the store's folder with results and attempts; `batch` the name of the result to be."""
+        self._attempt, self._project = attempt, project
+        self._stages, self._batch = stages, batch
+        self._seen: set[str] = set()
+
+    def collect(self) -> None:
+        """Add the questions of shards that are new; to be called inside the attempt's transaction."""
+        shards = sorted(self._stages.glob(f"{self._batch}.attempt-*/{SCRATCH}/shard-*.jsonl"))
+        for shard in islice((one for one in shards if one.name not in self._seen), _SHARDS):
+            try:
+                drafts = list(read_jsonl(shard))
+            except ArtifactError:  # moved to the next attempt's folder, or broken: the result will tell
+                continue
+            self._insert(self._row(one["weak_id"], one["doc_id"], one["query"] or one["raw"], one["reason"])
+                         for one in drafts)  # fmt: skip
+            self._seen.add(shard.name)
+
+    def complete(self, folder: Path) -> None:
+        """Make the rows what the finished result says, whatever of it was added before."""
+        kept = (self._row(one["weak_id"], one["doc_id"], one["query"], "") for one in read_jsonl(folder / WEAK_FILE))
+        dropped = (
+            self._row(one["weak_id"], one["doc_id"], one["raw"], one["reason"])
+            for one in read_jsonl(folder / DROPPED_FILE)
+        )
+        known: set[str] = set()
+        for rows in chunks(chain(kept, dropped)):
+            known.update(row.weak_id for row in rows)
+            with self._attempt.transaction():
+                self._insert(rows)
+            self._attempt.check()
+        self._remove_others(known)
+
+    def _remove_others(self, known: set[str]) -> None:
+        """Remove rows of a shard that was written anew with other words; a person's verdict keeps a row."""
+        rows = WeakQuery.objects.filter(project=self._project, batch=self._batch, verdict="")
+        odd = [pk for pk, weak_id in rows.values_list("pk", "weak_id").iterator() if weak_id not in known]
+        for some in chunks(odd):
+            with self._attempt.transaction():
+                WeakQuery.objects.filter(pk__in=some).delete()
+
+    def _insert(self, rows: Iterable[WeakQuery]) -> None:
+        WeakQuery.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
+
+    def _row(self, weak_id: str, doc_id: str, text: str, dropped: str) -> WeakQuery:
+        return WeakQuery(
+            project=self._project, batch=self._batch, weak_id=weak_id, doc_id=doc_id, dropped=dropped,
+            text=storable(text.strip()[:_LONGEST]),
+        )  # fmt: skip
+
+
+def mark_ranks(attempt: Attempt, project: Project, batch: str, folder: Path) -> None:
+    """Write what a finished filter stage says of each question of `batch`: its rank, and why it was dropped."""
+    for some in chunks(read_jsonl(folder / RANKS_FILE)):
+        with attempt.transaction():
+            _mark(project, batch, {one["weak_id"]: one for one in some})
+        attempt.check()
+
+
+def _mark(project: Project, batch: str, ranked: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = WeakQuery.objects.filter(project=project, batch=batch, weak_id__in=ranked).only("weak_id", "rank", "dropped")
+    changed = []
+    for row in rows:
+        found = ranked[row.weak_id]
+        if (row.rank, row.dropped) != (found["rank"], found["reason"]):
+            row.rank, row.dropped = found["rank"], found["reason"]
+            changed.append(row)
+    WeakQuery.objects.bulk_update(changed, ["rank", "dropped"], batch_size=_CHUNK)
+
+
+def chunks(values: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:
+    """The values in lists of `size`, the last one shorter."""
+    left = iter(values)
+    while chunk := list(islice(left, size)):
+        yield chunk

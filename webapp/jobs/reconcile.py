@@ -1,0 +1,101 @@
+"""Puts right what a crash left behind. Looks at our rows only, and asks Redis no more than whether a job is there.
+
+Anything here may be done twice, by two processes at once or by one that is killed half-way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import django_rq
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from redis.exceptions import RedisError
+
+from webapp.jobs import leases
+from webapp.jobs.attempt import TIDYING
+from webapp.jobs.children import crash_sentence
+from webapp.jobs.job_class import SptarJob
+from webapp.models import Errand, Experiment, StageRun, State, Work
+from webapp.services import queueing, stages
+
+_log = logging.getLogger(__name__)
+
+_KINDS: tuple[type[Work], ...] = (StageRun, Errand)
+
+
+@dataclass
+class Reconciler:
+    """One pass after the other; `doubtful` are the queued rows whose job the last pass did not find in its queue.
+
+    Such a job may just be on its way from the queue to a worker's claim, so only a second look moves it.
+    """
+
+    doubtful: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Do one pass. Each part stands alone: what fails in one is for the next pass."""
+        parts: tuple[Callable[[], None], ...] = (
+            cancel_deleted, expire_leases, self.enqueue_lost, queue_waiting, settle_experiments,
+        )  # fmt: skip
+        for part in parts:
+            try:
+                part()
+            except RedisError as error:
+                _log.warning("Redis cannot be reached (%s); the queue waits.", type(error).__name__)
+
+    def enqueue_lost(self) -> None:
+        """Tell Redis again of queued rows that it has no live job for: it was down, restarted or flushed."""
+        doubtful: set[str] = set()
+        for work in _rows(State.QUEUED, lease_until=None):
+            job_id, name = queueing.job_id(work), queueing.queue_name(work)
+            queue = django_rq.get_queue(name)
+            if not SptarJob.exists(job_id, connection=queue.connection):
+                queueing.enqueue(work)
+            elif queue.connection.lpos(queue.key, job_id) is None:
+                if job_id in self.doubtful:
+                    _log.info("The job %s was lost on its way to a worker; queued again.", job_id)
+                    queueing.requeue(work, State.QUEUED)
+                else:
+                    doubtful.add(job_id)
+        self.doubtful = doubtful
+
+
+def expire_leases() -> None:
+    """Queue the next attempt at work whose process is gone: its lease ended and nobody renewed it."""
+    taken = [*_rows(State.RUNNING, lease_until__lt=Now()), *_rows(State.QUEUED, lease_until__lt=Now())]
+    for work in taken:
+        if leases.crash(work, crash_sentence("no sign of life")):
+            _log.info("%s held its lease no longer.", queueing.job_id(work))
+
+
+def queue_waiting() -> None:
+    """Queue steps whose inputs are done: the process that finished the last one may have died before it did so."""
+    waiting = StageRun.objects.filter(state=State.WAITING, experiment__project__deleted=None)
+    for experiment in Experiment.objects.filter(pk__in=waiting.values("experiment")):
+        stages.queue_ready(experiment)
+
+
+def settle_experiments() -> None:
+    """Bring experiments that are not over into line with their steps."""
+    for experiment in Experiment.objects.filter(state__in=[State.QUEUED, State.RUNNING]):
+        stages.settle(experiment)
+
+
+def cancel_deleted() -> None:
+    """Call off the work of deleted projects, except what clears them away."""
+    steps = StageRun.objects.exclude(experiment__project__deleted=None)
+    errands = Errand.objects.exclude(project__deleted=None).exclude(project=None).exclude(kind__in=TIDYING)
+    kinds: tuple[QuerySet[StageRun] | QuerySet[Errand], ...] = (steps, errands)
+    for rows in kinds:
+        ids = rows.filter(state__in=[State.WAITING, State.QUEUED, State.RUNNING]).values_list("pk", flat=True)
+        mine = rows.model.objects.filter(pk__in=list(ids))
+        mine.filter(state__in=[State.WAITING, State.QUEUED]).update(state=State.CANCELLED, finished_at=Now())
+        mine.filter(state=State.RUNNING, cancel_requested=None).update(cancel_requested=Now())
+
+
+def _rows(state: State, **conditions: object) -> Iterator[Work]:
+    for model in _KINDS:
+        yield from leases.rows_of(model).filter(state=state, **conditions).order_by("queued_at", "pk")

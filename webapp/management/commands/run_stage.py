@@ -1,0 +1,29 @@
+"""`manage.py run_stage ID ATTEMPT`: the process that does a step of an experiment."""
+
+from __future__ import annotations
+
+import faulthandler
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from webapp.jobs import runner
+
+
+class Command(BaseCommand):
+    """Do one attempt at a step, if the row still waits for it."""
+
+    help = "Do a step of an experiment. Workers start this; the attempt is the one that the row waits for."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Name the row and the attempt."""
+        parser.add_argument("stage_run", type=int)
+        parser.add_argument("attempt", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do it."""
+        del args
+        faulthandler.enable()
+        runner.run_stage_run(options["stage_run"], options["attempt"])

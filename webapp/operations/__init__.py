@@ -1,0 +1,1 @@
+"""Running the application: its processes under one supervisor, its secrets, backup and restore."""

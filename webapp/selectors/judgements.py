@@ -1,0 +1,53 @@
+"""Which grade counts when several people judged the same document for a question."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from webapp.chunks import chunks
+from webapp.models import Judgement, Project
+
+MIN_GRADE = 1
+"""From this grade on a document is relevant (DESIGN section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """The grade that counts for a question (`query` is its row's id) and a document."""
+
+    query: int
+    doc_id: str
+    grade: int
+
+
+def effective(project: Project) -> Iterator[Counting]:
+    """The grade that counts for each judged pair: the settled one, else that of the first judge.
+
+    Read from the database piece by piece, by question and document.
+    """
+    rows = (
+        Judgement.objects.filter(query__project=project)
+        .order_by("query_id", "doc_id", "-settled", "id")
+        .values_list("query_id", "doc_id", "grade")
+    )
+    for (query, doc_id), grades in groupby(rows.iterator(chunk_size=2000), key=lambda row: row[:2]):
+        yield Counting(query, doc_id, next(iter(grades))[2])
+
+
+def judgements_of(queries: Collection[int]) -> dict[int, dict[str, list[Judgement]]]:
+    """All judgements of some questions by document, the one that counts first."""
+    found: dict[int, dict[str, list[Judgement]]] = {query: {} for query in queries}
+    for some in chunks(queries):
+        rows = Judgement.objects.filter(query_id__in=some).select_related("judge")
+        for row in rows.order_by("-settled", "id").only(
+            "query_id", "doc_id", "grade", "settled", "source", "revision", "judge__name", "judge__email"
+        ):
+            found[row.query_id].setdefault(row.doc_id, []).append(row)
+    return found
+
+
+def is_disputed(rows: Sequence[Judgement]) -> bool:
+    """Whether people gave one document different grades and nobody has settled it."""
+    return not any(row.settled for row in rows) and len({row.grade for row in rows}) > 1

@@ -1,0 +1,194 @@
+"""The list of examples: pages, the gauge, one row edited in place, export, and taking steps back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from webapp.access import project_view
+from webapp.downloads import EchoFile, attachment
+from webapp.forms.examples import EditForm, FilterForm
+from webapp.models import Project, Query, Role, Split
+from webapp.selectors import examples as selector
+from webapp.selectors.examples import Filter, Pair
+from webapp.selectors.gauge import gauge_of
+from webapp.services import bulk, queries
+from webapp.services.decisions import Conflict
+from webapp.services.undo import undo
+
+_COLUMNS = ("query", "doc_id", "grade", "split", "query_id", "status", "note")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  full-width signs, as in webapp.downloads
+_BIGGEST = 2**62
+
+
+@project_view(Role.VIEWER)
+@require_GET
+def listing(request: HttpRequest, project: Project) -> HttpResponse:
+    """The examples, filtered, page by page."""
+    form, chosen = read_filter(request.GET)
+    page = selector.page(project, chosen, before=_number(request, "before"), after=_number(request, "after"))
+    context = {
+        "current_step": "examples", "form": form, "chosen": chosen, "page": page, "splits": Split.choices,
+        "actions": [(name, words) for name, (_, words) in bulk.ACTIONS.items()],
+    }  # fmt: skip
+    return render(request, "examples/list.html", context)
+
+
+@project_view(Role.VIEWER)
+@require_GET
+def gauge(request: HttpRequest, project: Project) -> HttpResponse:
+    """How many examples, how different; a page of its own without htmx."""
+    template = "examples/_gauge.html" if request.htmx else "examples/gauge.html"  # type: ignore[attr-defined]
+    return render(request, template, {"current_step": "examples", "gauge": gauge_of(project)})
+
+
+@project_view(Role.EDITOR)
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    """Text and split of one example, in its row or on a page of its own. `cancel` in the address gives the row back."""
+    query = get_object_or_404(project.queries.select_related("author"), pk=pk)
+    initial = {"text": query.text, "split": query.split if query.split_fixed else "", "seen": query.revision}
+    form = EditForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            queries.edit(
+                query=query, actor=request.user, seen=given["seen"], text=given["text"], split=given["split"]
+            )
+        except Conflict as error:
+            query.refresh_from_db()
+            form = EditForm(initial={**initial, "text": query.text, "seen": query.revision})
+            return _edit_page(request, query, form, str(error))
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            query.refresh_from_db()
+            return _row(request, query)
+    if request.method == "GET" and "cancel" in request.GET:
+        return _row(request, query)
+    return _edit_page(request, query, form)
+
+
+@project_view(Role.EDITOR)
+@require_POST
+def delete(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    """Delete one example; the strip can bring it back."""
+    query = get_object_or_404(project.queries, pk=pk)
+    queries.delete(query=query, actor=request.user)
+    words = f"Deleted “{queries.shorten(query.text)}”. You can undo this among your last steps."
+    messages.success(request, words, extra_tags="good")
+    return redirect("examples", project.slug)
+
+
+@project_view(Role.VIEWER)
+@require_GET
+def export(request: HttpRequest, project: Project, kind: str) -> HttpResponse | StreamingHttpResponse:
+    """The examples that pass the filter, in a file that the import reads: `csv` for spreadsheets, `jsonl` exact."""
+    _, chosen = read_filter(request.GET)
+    pairs = selector.pairs(project, chosen)
+    if kind == "csv":
+        lines, content_type = _csv_lines(pairs), "text/csv; charset=utf-8"
+    elif kind == "jsonl":
+        lines, content_type = _jsonl_lines(pairs), "application/x-ndjson; charset=utf-8"
+    else:
+        raise Http404("There is no such file.")
+    return attachment(StreamingHttpResponse(lines, content_type=content_type), f"{project.name} examples.{kind}")
+
+
+@project_view(Role.VIEWER)
+@require_GET
+def steps(request: HttpRequest, project: Project) -> HttpResponse:
+    """The person's last ten steps; the strip alone for htmx."""
+    template = "examples/_strip.html" if request.htmx else "examples/steps.html"  # type: ignore[attr-defined]
+    context = {
+        "current_step": "examples", "decisions": selector.strip(project, request.user),
+        "back": reverse("examples_steps", args=[project.slug]),
+    }  # fmt: skip
+    return render(request, template, context)
+
+
+@project_view(Role.REVIEWER)
+@require_POST
+def undo_step(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    """Take one of one's own steps back, and show the question it was about."""
+    decision = get_object_or_404(project.decisions, pk=pk, actor=request.user)
+    back = request.POST.get("back", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
+        back = reverse("examples", args=[project.slug])
+    try:
+        touched = undo(project=project, decision=decision, actor=request.user)
+    except Conflict as error:
+        messages.error(request, str(error), extra_tags="bad")
+        return redirect(back)
+    messages.success(request, f"Taken back: {decision.label}.", extra_tags="good")
+    if len(touched) == 1 and _is_question_screen(project, back):
+        return redirect("example", project.slug, touched[0])
+    return redirect(back)
+
+
+def read_filter(data: object) -> tuple[FilterForm, Filter]:
+    """The filter of an address or a form, and the form that shows it."""
+    form = FilterForm(data)  # type: ignore[arg-type]  # a QueryDict
+    return form, Filter(**form.allowed())
+
+
+def _is_question_screen(project: Project, address: str) -> bool:
+    """Whether an address is where questions are judged one by one."""
+    top = reverse("examples", args=[project.slug])
+    return address.partition("?")[0] == reverse("label", args=[project.slug]) or bool(
+        re.match(re.escape(top) + r"\d+/", address)
+    )
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    value = request.GET.get(name, "")
+    return int(value) if value.isdecimal() and value.isascii() and len(value) < 19 else None
+
+
+def _row(request: HttpRequest, query: Query) -> HttpResponse:
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("examples", query.project.slug)
+    query.short = query.text[:300]  # type: ignore[attr-defined]  # as the list's statement does
+    return render(request, "examples/_row.html", {"example": query, "is_focused": True})
+
+
+def _edit_page(request: HttpRequest, query: Query, form: EditForm, problem: str = "") -> HttpResponse:
+    template = "examples/_edit.html" if request.htmx else "examples/edit.html"  # type: ignore[attr-defined]
+    context = {"current_step": "examples", "example": query, "form": form, "problem": problem}
+    return render(request, template, context)
+
+
+def _csv_lines(pairs: Iterator[Pair]) -> Iterator[str]:
+    writer = csv.writer(EchoFile())
+    yield "\ufeff" + writer.writerow(_COLUMNS)  # type: ignore[operator]  # EchoFile gives the line back
+    for pair in pairs:
+        yield writer.writerow([_cell(value) for value in _values(pair).values()])  # type: ignore[misc]  # as above
+
+
+def _jsonl_lines(pairs: Iterator[Pair]) -> Iterator[str]:
+    for pair in pairs:
+        row = {name: value for name, value in _values(pair).items() if value != ""}
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _values(pair: Pair) -> dict[str, str | int]:
+    query = pair.query
+    grade = "" if pair.grade is None else pair.grade
+    values = (query.text, pair.doc_id, grade, query.split, query.query_id, query.status, query.note)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _cell(value: str | int) -> str:
+    """As webapp.downloads.safe_cell, in a way that the import can take back: see webapp.reading.pairs."""
+    text = str(value)
+    return f"'{text}" if _FORMULA.match(text) else text
