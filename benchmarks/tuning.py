@@ -2,12 +2,12 @@
 
     python -m benchmarks.tuning --json
 
-Both start from the same soft prompt, see the same pairs (cut to the same tokens) in each epoch, and use AdamW with the
-same linearly falling learning rate. Held-out loss is measured by one function, at equal distances in pairs, with the
-clock stopped. The official loop runs its epochs; the lowest loss that it reached is the target and the moment it
+Both start from the same soft prompt, see the same pairs (cut to the same tokens) in each epoch, and use AdamW with
+the same linearly falling learning rate. Held-out loss is measured by one function, at equal distances in pairs, with
+the clock stopped. The official loop runs its epochs; the lowest loss that it reached is the target and the moment it
 reached it is its time. Ours runs until it is there. The two take turns from measurement to measurement, so that
-whatever else the machine does strikes both alike. Ours has the official batch size of 1, so both take the same steps and only
-the loops differ; `--batch-size 4` gives it the product's default, whose steps are fewer and others.
+whatever else the machine does strikes both alike. Ours has the official batch size of 1, so both take the same steps
+and only the loops differ; `--batch-size 4` gives it the product's default, whose steps are fewer and others.
 
 The official loop, as published (zhiyuanpeng/SPTAR, xuyang/prompt_train_v1.py and dataset.py): batch 1, float32, PEFT's
 forward with logits for every token, and each pair padded on the left to the longest document plus the longest query
