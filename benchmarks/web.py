@@ -138,6 +138,8 @@ def _await_index(site: Site) -> None:
             status, body = site.get(f"/p/{site.about['slug']}/documents/?{urlencode({'q': word})}", connection)
             if status == 200 and f"<mark>{word}".encode() in body.lower():
                 return
+            if b"could not be built" in body:
+                raise SystemExit("The search service could not index the documents.")
         except OSError:
             pass
         finally:

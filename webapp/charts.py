@@ -17,6 +17,8 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # distances between ticks that people read 
 _FEW_POINTS = 40  # beyond, marks would run into each other
 MAX_POINTS = 400  # of a drawn line; more than the pixels of a phone
 
+_ROW, _ROW_LEFT, _ROW_LENGTH = 26, 92, 160  # of a chart of rows: height of each, where bars begin, the longest bar
+
 Point = tuple[float, float]
 
 
@@ -124,6 +126,33 @@ class Histogram:
     bars: tuple[Bar, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RowBar:
+    """A bar from left to right with its name before it and its count behind it."""
+
+    name: str
+    count: str
+    y: int
+    width: float
+    height: int
+    text_y: int
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """For templates/charts/_rows.html."""
+
+    key: str
+    title: str
+    description: str
+    bars: tuple[RowBar, ...]
+    table: Table
+    height: int
+    width: int = 320
+    left: int = _ROW_LEFT
+
+
 def draw_lines(
     *,
     key: str,
@@ -186,20 +215,19 @@ def draw_histogram(
     return Histogram(frame, tuple(_bar(low, high, count, place) for low, high, count in bins))
 
 
-def draw_bars(
-    *, key: str, title: str, description: str, x_name: str, y_name: str, bars: Sequence[tuple[str, int]]
-) -> Histogram | None:
-    """Draw counts of named groups, side by side in their order, for groups that are not equally wide. None if empty."""
-    if not any(count for _, count in bars):
+def draw_rows(
+    *, key: str, title: str, description: str, names: tuple[str, str], rows: Sequence[tuple[str, int]]
+) -> Rows | None:
+    """Draw counts of named groups as bars below each other, for narrow places. None if all are 0.
+
+    `names` are those of the groups and of the counts.
+    """
+    most = max((count for _, count in rows), default=0)
+    if not most:
         return None
-    place = _Place((0, len(bars)), _ticks(0, max(count for _, count in bars), 4, whole=True))
-    frame = Frame(
-        key, title, description, x_name, y_name,
-        tuple(Tick(place.x(at + 0.5), name) for at, (name, _) in enumerate(bars)),
-        tuple(Tick(place.y(value), show(value)) for value in place.ys),
-        Table((x_name, y_name), tuple((name, f"{count:,}") for name, count in bars)),
-    )  # fmt: skip
-    return Histogram(frame, tuple(_named_bar(at, name, count, place) for at, (name, count) in enumerate(bars)))
+    bars = tuple(_row(number, name, count, count / most) for number, (name, count) in enumerate(rows))
+    table = Table(names, tuple((name, f"{count:,}") for name, count in rows))
+    return Rows(key, title, description, bars, table, height=_ROW * len(rows))
 
 
 def show(value: float) -> str:
@@ -320,8 +348,7 @@ def _bar(low: float, high: float, count: int, place: _Place) -> Bar:
     )  # fmt: skip
 
 
-def _named_bar(at: int, name: str, count: int, place: _Place) -> Bar:
-    left, right, top = place.x(at), place.x(at + 1), place.y(count)
-    return Bar(
-        left + 2, top, round(right - left - 4, 1), round(HEIGHT - _BOTTOM - top, 1), f"{name}: {count:,}"
-    )  # fmt: skip
+def _row(number: int, name: str, count: int, share: float) -> RowBar:
+    width = round(max(1.0 if count else 0.0, share * _ROW_LENGTH), 1)
+    top = number * _ROW
+    return RowBar(name, f"{count:,}", top + 5, width, _ROW - 10, top + 17, _ROW_LEFT + width + 6)

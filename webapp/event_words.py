@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "corpus.imported": "made version {version} of the documents, {documents} in all",
     "corpus.used": "switched to version {version} of the documents",
     "corpus.cut": "made version {version} of the documents by cutting them anew",
+    "corpus.topics_found": "found the topics of version {version} of the documents",
     "document.set_aside": "set document {doc_id} aside in experiment {experiment}: the step failed on it twice",
     "guideline.written": "wrote version {version} of the guidelines",
     "query.written": "wrote questions: {questions}",

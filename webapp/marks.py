@@ -9,11 +9,13 @@ from itertools import pairwise
 _WORD = re.compile(r"\w+")
 _ENDINGS = ("ingly", "edly", "ing", "ies", "ed", "es", "ly", "s")
 _STEM = 3  # letters that must be left of a word
-_COMMON = frozenset(
-    "a an and are as at be by can could do does for from had has have how i if in into is it its me my no not of on "
-    "or should so than that the their them then there these they this to was we were what when where which who why "
-    "will with would you your".split()
-)
+_COMMON = frozenset({
+    "a", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "do", "does", "for", "from", "had",
+    "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "many", "may", "me", "much", "my", "no",
+    "not", "of", "on", "or", "should", "so", "than", "that", "the", "their", "them", "then", "there", "these",
+    "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with",
+    "would", "you", "your",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ def around(text: str, question: str, length: int) -> str:
     best = max(places, key=lambda start: sum(start <= place < start + length for place in places), default=0)
     start = max(0, best - 40)
     start = 0 if start < 60 else text.rfind(" ", 0, start) + 1
-    piece = text[start : start + length]
-    return f"{'… ' if start else ''}{piece}{' …' if start + length < len(text) else ''}"
+    end = start + length
+    if end < len(text):
+        end = max(text.rfind(" ", start, end), start + length // 2)
+    return f"{'… ' if start else ''}{text[start:end]}{' …' if end < len(text) else ''}"
 
 
 def stems(question: str) -> frozenset[str]:

@@ -32,9 +32,7 @@ DEBUG = env.bool("DEBUG", default=False)
 DATA_DIR = Path(env.str("SPTAR_DATA", default=str(BASE_DIR / "var" / "app"))).resolve()
 """Database, uploads, results, models and sockets. No command removes it."""
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or kept_key(
-    DATA_DIR, make=env.bool("SPTAR_MAKES_KEY", default=False)
-)
+SECRET_KEY = env.str("SECRET_KEY", default="") or kept_key(DATA_DIR, make=env.bool("SPTAR_MAKES_KEY", default=False))
 _PUBLIC_KEYS = ("only-for-debugging-", "django-insecure-")
 if not SECRET_KEY and DEBUG:
     SECRET_KEY = "only-for-debugging-" + "x" * 40

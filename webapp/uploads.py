@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class ReceivedFile(UploadedFile):
     def __init__(self, path: Path, **about: Any) -> None:
         super().__init__(path.open("r+b"), **about)
         self._path = path
+        # A connection that breaks tells no handler: then this goes with the request.
+        self._removal = weakref.finalize(self, path.unlink, missing_ok=True)
         self.sha256 = ""
 
     def temporary_file_path(self) -> str:
@@ -44,53 +47,54 @@ class ReceivedFile(UploadedFile):
     def close(self) -> None:
         """Close it, and remove it where nobody took it."""
         super().close()
-        self._path.unlink(missing_ok=True)
+        self._removal()
 
 
 class LimitedUploadHandler(FileUploadHandler):
     """Streams files to disk, counting what really arrives.
 
     A file that is refused is read to its end and dropped, because browsers show no answer before they have sent
-    everything; one that claims far more than the limit is not even read. `refusal(request)` is the reason.
+    everything; one that claims far more than the limit is not even read. `refusal(request)` is the reason. The
+    parser's own way to skip a file reads the rest of the request line by line: a gigabyte without a line end would
+    then stand in memory.
     """
 
     def handle_raw_input(
-        self,
-        input_data: Any,
-        meta: Any,
-        content_length: int,
-        boundary: bytes,
-        encoding: str | None = None,
+        self, input_data: Any, meta: Any, content_length: int, boundary: bytes, encoding: str | None = None
     ) -> None:
         """Look at what is announced before anything is read."""
         del input_data, meta, boundary, encoding
-        limit = settings.UPLOAD_LIMIT_MB << 20
-        self._limit, self._reset, self._reason = limit, content_length > 2 * limit, ""
-        user = getattr(self.request, "user", None)
-        if user is None or not user.is_authenticated:
-            self._reset, self._reason = True, "Log in to upload a file."
-        elif self._reset:
-            self._reason = _too_large()
-        elif content_length > free_bytes() - _SPARE:
-            self._reason = _no_room(content_length)
+        self._limit = settings.UPLOAD_LIMIT_MB << 20
+        self._announced = content_length
 
     def new_file(self, *arguments: Any, **named: Any) -> None:
         """Begin a file."""
         super().new_file(*arguments, **named)
-        if self._reason:
-            self._refuse(self._reason)
         self._hash = hashlib.sha256()
-        self._held = 0
+        self._held, self._is_dropped = 0, False
+        user = getattr(self.request, "user", None)
+        if user is None or not user.is_authenticated:
+            self._refuse("Log in to upload a file.")
+            raise StopUpload(connection_reset=True)
+        if self._announced > 2 * self._limit:
+            self._refuse(_too_large())
+            raise StopUpload(connection_reset=True)
+        if self._announced > free_bytes() - _SPARE:
+            self._refuse(_no_room(self._announced))
+            return
         self.file = ReceivedFile(
             _temporary_file(), name=self.file_name, content_type=self.content_type, charset=self.charset
         )
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Write a block."""
+        """Write a block, or drop it."""
         del start  # what handlers before this one passed on; we count ourselves
         self._held += len(raw_data)
+        if self._is_dropped:
+            return
         if self._held > self._limit:
             self._refuse(_too_large())
+            return
         self._hash.update(raw_data)
         try:
             self.file.write(raw_data)
@@ -99,9 +103,11 @@ class LimitedUploadHandler(FileUploadHandler):
                 raise
             self._refuse(_no_room(self._held))
 
-    def file_complete(self, file_size: int) -> ReceivedFile:
+    def file_complete(self, file_size: int) -> ReceivedFile | None:
         """Hand over the whole file."""
         del file_size
+        if self._is_dropped:
+            return None
         self.file.size = self._held
         self.file.sha256 = self._hash.hexdigest()
         self.file.seek(0)
@@ -113,16 +119,22 @@ class LimitedUploadHandler(FileUploadHandler):
             self.file.close()
 
     def _refuse(self, reason: str) -> None:
+        self._is_dropped = True
         if self.request is not None:
             self.request.upload_refusal = reason
         if hasattr(self, "file"):
             self.file.close()
-        raise StopUpload(connection_reset=self._reset)
 
 
 def refusal(request: HttpRequest) -> str:
     """Why the file of a request was not taken, as a sentence; empty when it was. Read it after request.FILES."""
     return getattr(request, "upload_refusal", "")
+
+
+def drop(request: HttpRequest) -> None:
+    """Remove what has arrived of a request whose connection broke. Without this call it goes with the request."""
+    for handler in request.upload_handlers:
+        handler.upload_interrupted()
 
 
 def free_bytes() -> int:

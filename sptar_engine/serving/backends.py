@@ -40,8 +40,8 @@ class Backends:
 
 
 def real_backends(device: str, threads: int) -> Backends:
-    """Java and torch. `threads` are torch's; 0 means half of the processors, so that pages stay quick meanwhile."""
-    count = threads or max(1, (os.cpu_count() or 1) // 2)
+    """Java and torch. `threads` are torch's; 0 means all processors but one, which pages are left."""
+    count = threads or max(1, (os.cpu_count() or 1) - 1)
     return Backends(_start_java, build_or_open, LexicalSearcher, lambda folder: _load_model(folder, device, count))
 
 

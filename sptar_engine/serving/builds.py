@@ -16,7 +16,7 @@ from sptar_engine.errors import Cancelled, SptarError
 
 READY, BUILDING, ABSENT, FAILED = "ready", "building", "absent", "failed"
 
-_NICENESS = 10  # of the building thread: searches and pages go first
+_NICENESS = 5  # of the building thread: searches and pages go first, but a query may wait for its batch
 _RETRY = 60.0  # seconds after which a failed build is tried again when somebody needs it
 _KEPT = 200  # failures that are remembered
 _log = logging.getLogger(__name__)

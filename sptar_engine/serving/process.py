@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where things are. `device` is a torch device or `auto`; `threads` 0 leaves half of the processors to others."""
+    """Where things are. `device` is a torch device or `auto`; `threads` 0 leaves one processor to others."""
 
     socket: Path
     root: Path
@@ -31,11 +31,12 @@ class Options:
     threads: int = 0
 
 
-def run(options: Options, backends: Backends | None = None) -> bool:
+def run(options: Options, backends: Backends | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Call it from the main thread.
 
-    False when a build did not stop in time: the caller should then end the process without tidying up, for native code
-    still runs. Nothing is lost by that. Raises StageError when another service has the socket or Java does not start.
+    The caller should then end the process by `os._exit`: a build that did not stop in time is in native code, which
+    does not survive the interpreter's end, and torch and Java take seconds for theirs. Nothing is lost by that.
+    Raises StageError when another service has the socket or Java does not start.
     """
     _be_quiet()
     service = Service(
@@ -51,13 +52,22 @@ def run(options: Options, backends: Backends | None = None) -> bool:
         server.serve(lambda: service.builds.alive)
     finally:
         server.close(_ANSWERS)
-        stopped = service.builds.stop(_BUILD)
+        service.builds.stop(_BUILD)
         for number, handler in before.items():
             signal.signal(number, handler)
-    return stopped
 
 
 def _be_quiet() -> None:
     """Read by the Hugging Face libraries when they are imported: nothing is fetched, no progress bars, no forks."""
-    os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+    os.environ.update(
+        {
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "TQDM_DISABLE": "1",
+        }
+    )
+    for chatty in ("kivy", "sentence_transformers"):  # kivy: what pyjnius says about Java
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import read_json
@@ -72,13 +73,12 @@ class Service:
 
     def _status(self, request: Request) -> dict[str, Any]:
         del request
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "pid": os.getpid(),
             "seconds": round(time.monotonic() - self._started),
             "corpora": len(self._stock.corpora),
             "encoders": len(self._stock.encoders),
-            "memory_mb": round(used / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
+            "memory_mb": _memory_mb(),
             "builds": [{"what": key[1], **_row(state)} for key, state in self.builds.all().items()],
         }
 
@@ -162,6 +162,15 @@ class Service:
             corpus, TOPICS, lambda folder: read_json(folder / making.TOPICS_FILE)
         )
         return rows
+
+
+def _memory_mb() -> int:
+    """Memory in use; where the system does not tell, the most that was."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text().split()[1]) * resource.getpagesize() >> 20
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most) >> (20 if sys.platform == "darwin" else 10)
 
 
 def _drawn(corpus: OpenCorpus, exclude: list[str], count: int) -> list[str]:

@@ -63,7 +63,7 @@ class Stock:
         return State(READY)
 
     def require(self, corpus: CorpusName, what: str) -> None:
-        """Raise Refusal unless it is there; it is then begun. Topics do not begin the encoding, which may take hours."""
+        """Raise Refusal unless it is there; it is then begun, but for the encoding that topics need (hours)."""
         is_cheap = what != TOPICS or making.has_vectors(corpus, self._encoder(what))
         state = self.begin(corpus, what) if is_cheap else self.state(corpus, what)
         if state.state == READY:

@@ -20,7 +20,7 @@ Vectors = NDArray[np.float32]
 VECTORS_FILE = "vectors.npy"
 
 _PART = 1024  # documents: what a kill costs, about half a minute on two cores
-_BATCH = 16  # documents encoded together: a query waits for one batch
+_BATCH = 8  # documents encoded together: more would be little faster on a CPU, and a query waits for one batch
 _BLOCK = 1 << 16  # documents multiplied, or copied, together
 _ROUNDING = 2.0**-24  # unit roundoff of float32
 _DOING = "Encoding the documents"

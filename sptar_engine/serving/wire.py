@@ -25,6 +25,10 @@ class Unreachable(SptarError):
     """Nobody answers at the socket, or not in time."""
 
 
+class TooSlow(Unreachable):
+    """The service is there, but has too much to do."""
+
+
 class WireError(SptarError):
     """What came is no message: too long, cut short, or no JSON object."""
 
@@ -55,7 +59,10 @@ def ask(path: Path, request: dict[str, Any], *, connect_seconds: float, answer_s
             send(stream, request, REQUEST_LIMIT, answer_seconds)
             answer = receive(stream, ANSWER_LIMIT, answer_seconds)
         except TimeoutError as error:
-            raise Unreachable(f"The search service did not answer within {answer_seconds:.0f} seconds.") from error
+            raise TooSlow(
+                f"The search service did not answer within {answer_seconds:.0f} seconds; the machine has much to do. "
+                "Try again in a moment."
+            ) from error
         except OSError as error:
             raise Unreachable("The search service is not running.") from error
     if answer is None:

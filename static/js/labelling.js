@@ -51,20 +51,24 @@
     if (button) { event.preventDefault(); button.click(); }
   });
 
-  // After a grade the focus goes on to the next document that is not judged; after a refusal it stays.
+  // After a grade the focus goes on to the next document that is not judged, after the last one to "done"; after a
+  // refusal it stays.
   let judged = null;
   document.addEventListener("htmx:beforeRequest", function (event) {
-    const hit = event.target.closest && event.target.closest("[data-hit]");
-    judged = hit && event.target.matches("form.grades") ? hits().indexOf(hit) : null;
+    const form = event.target;
+    if (!form.matches || !form.matches("form.grades, #rest")) return;
+    judged = hits().indexOf(form.closest("[data-hit]"));
   });
   document.addEventListener("htmx:afterSettle", function () {
     if (judged === null) return;
     const all = hits();
     const same = all[judged];
     const refused = same && same.querySelector('[role="alert"]');
-    const next = refused ? same : all.slice(judged + 1).find(isOpen) || all.find(isOpen) || same;
+    const next = refused ? same : all.slice(judged + 1).find(isOpen) || all.find(isOpen);
     judged = null;
     show(next, true);
+    const done = document.querySelector('[data-key="n"]');
+    if (!next && done) done.focus({ preventScroll: true });
   });
 
   // The address follows the search, so that a reload shows the same.

@@ -15,6 +15,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LIGHT = (
     "artifacts", "catalog", "cli", "configs", "errors", "experiment", "pipeline", "presets", "records", "registry",
     "stage", "terminal", "workspace", "data.beir", "data.health", "data.seeds", "data.weak", "data.sample.builder",
+    "serving.wire",
 )  # fmt: skip
 _HEAVY = {
     "torch", "transformers", "peft", "sentence_transformers", "pyserini", "jnius", "scipy", "sklearn", "pandas",

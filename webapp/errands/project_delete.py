@@ -87,12 +87,15 @@ def _empty(model: type[Model], condition: Q, attempt: Attempt) -> Iterator[int]:
     """Delete rows and, before them, all rows that hang on them; yield the number of each batch."""
     # Plain QuerySets, because the event log's own refuses to delete.
     rows: QuerySet[Any] = QuerySet(model).filter(condition).order_by("pk")
-    while keys := list(rows.values_list("pk", flat=True)[:_BATCH]):
+    # Going up by key spares PostgreSQL the look at what was deleted before and is not vacuumed yet.
+    last = 0
+    while keys := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:_BATCH]):
         for child, field in _children(model):
             yield from _empty(child, Q(**{f"{field}__in": keys}), attempt)
         began = time.monotonic()
         with attempt.transaction():
-            QuerySet(model).filter(pk__in=keys).delete()
+            rows.filter(pk__gt=last, pk__lte=keys[-1]).delete()
+        last = keys[-1]
         yield len(keys)
         time.sleep((time.monotonic() - began) * _REST)
 
@@ -101,7 +104,7 @@ def _children(model: type[Model]) -> list[tuple[type[Model], str]]:
     """Tables that point at a table and cannot do without the row, with the name of the field."""
     return [
         (relation.related_model, relation.field.name)
-        for relation in model._meta.related_objects  # noqa: SLF001  Django documents _meta as public
+        for relation in model._meta.related_objects
         if relation.on_delete in (CASCADE, PROTECT) and relation.related_model is not model
     ]
 

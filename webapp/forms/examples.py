@@ -23,9 +23,7 @@ class FilterForm(forms.Form):
         label="Text", required=False, max_length=200,
         widget=forms.TextInput(attrs={"type": "search", "dir": "auto", "placeholder": "in question or note"}),
     )  # fmt: skip
-    split = forms.ChoiceField(
-        required=False, choices=(("", "Any split"), *Split.choices, ("none", "No split yet"))
-    )
+    split = forms.ChoiceField(required=False, choices=(("", "Any split"), *Split.choices, ("none", "No split yet")))
     status = forms.ChoiceField(required=False, choices=(("", "Any state"), *Query.Status.choices))
     origin = forms.ChoiceField(required=False, choices=(("", "Any origin"), *ORIGINS))
     flagged = forms.BooleanField(required=False, label="Flagged")
@@ -59,7 +57,7 @@ class DocumentQuestionForm(forms.Form):
     text = forms.CharField(
         label="A question that this document answers", max_length=4000,
         error_messages={"required": "Write the question first, or skip the document."},
-        widget=forms.Textarea(attrs={"rows": 3, "dir": "auto", "autofocus": True, "autocomplete": "off"}),
+        widget=forms.Textarea(attrs={"rows": 3, "dir": "auto", "autocomplete": "off"}),
         help_text="As somebody would ask who has not seen the document: do not copy its words.",
     )  # fmt: skip
     doc = forms.IntegerField(min_value=1, max_value=2**62, widget=forms.HiddenInput)
@@ -87,6 +85,13 @@ class NoteForm(forms.Form):
         label="Note", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"})
     )
     seen = forms.IntegerField(min_value=0, max_value=2**31, widget=forms.HiddenInput)
+
+
+GRADES = (
+    (Grade.NOT, "no", "not relevant"), (Grade.PARTLY, "partly", "partly relevant"),
+    (Grade.RELEVANT, "relevant", "relevant"), (Grade.PERFECT, "exactly", "exactly this"),
+)  # fmt: skip
+"""Grades for the buttons: number, a word, and what it means."""
 
 
 class GradeForm(forms.Form):
@@ -120,7 +125,8 @@ class PairsFileForm(forms.Form):
         help_text="CSV, TSV, JSON lines or qrels; also packed with gzip.",
     )  # fmt: skip
     queries = forms.FileField(
-        label="File with the questions of qrels", required=False,
+        label="File with the questions of qrels",
+        required=False,
         help_text="Only for qrels: queries.jsonl, or id and text with a tab between. Without it the questions of this "
         "project are meant, by their ids.",
     )

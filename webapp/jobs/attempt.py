@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from types import FrameType
@@ -18,12 +18,14 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from sptar_engine.errors import Cancelled, StaleAttempt
 from webapp.jobs import leases
+from webapp.jobs.storing import storable
 from webapp.models import StageRun, Work
 
 _log = logging.getLogger(__name__)
 
 _WRITE_EVERY = 1.0  # seconds between two reports in the database
 _LOOK_EVERY = 1.0  # seconds between two looks at whether somebody called the work off
+_LONGEST = 300  # characters of a message
 _PATIENCE = 8.0  # seconds for the work to stop by itself; pages promise ten
 
 
@@ -59,15 +61,12 @@ class Attempt:
 
         Raises Cancelled when the work was asked to stop and StaleAttempt when another attempt owns the row.
         """
-        self.note(done, total, message, numbers)
-        self.check()
-
-    def note(self, done: int, total: int, message: str, numbers: Mapping[str, float | int | str]) -> None:
-        """Report progress without stopping for anything but a lost row."""
-        self._report = {"done": done, "total": total, "message": message[:300], "metrics": dict(numbers)}
+        said = {"message": message[:_LONGEST], "metrics": numbers}
+        self._report = {"done": done, "total": total, **storable(said)}
         self._unwritten = True
         if time.monotonic() - self._written >= _WRITE_EVERY:
             self.write()
+        self.check()
 
     def flush(self) -> None:
         """Write the last report, should it not have been written yet."""

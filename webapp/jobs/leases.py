@@ -73,7 +73,9 @@ def cancel(work: Work) -> bool:
 
 
 def release(work: Work) -> bool:
-    """Give unfinished work back: it waits in the queue and goes on where it stands."""
+    """Give unfinished work back: it waits in the queue and goes on where it stands, unless it was called off."""
+    if rows_of(type(work)).filter(pk=work.pk).exclude(cancel_requested=None).exists():
+        return cancel(work)
     return queueing.requeue(work, *_OPEN, restarts=F("restarts") + 1)
 
 

@@ -18,12 +18,12 @@ from webapp.jobs import leases
 from webapp.jobs.attempt import TIDYING
 from webapp.jobs.children import crash_sentence
 from webapp.jobs.job_class import SptarJob
-from webapp.models import Errand, Experiment, StageRun, State, Work
+from webapp.models import Errand, Experiment, StageRun, State
 from webapp.services import queueing, stages
 
 _log = logging.getLogger(__name__)
 
-_KINDS: tuple[type[Work], ...] = (StageRun, Errand)
+_KINDS = (StageRun, Errand)
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Reconciler:
         """Tell Redis again of queued rows that it has no live job for: it was down, restarted or flushed."""
         doubtful: set[str] = set()
         for work in _rows(State.QUEUED, lease_until=None):
-            job_id, name = queueing.job_id(work), queueing.queue_name(work)
-            queue = django_rq.get_queue(name)
+            job_id = work.job_id
+            queue = django_rq.get_queue(work.queue)
             if not SptarJob.exists(job_id, connection=queue.connection):
                 queueing.enqueue(work)
             elif queue.connection.lpos(queue.key, job_id) is None:
@@ -68,7 +68,7 @@ def expire_leases() -> None:
     taken = [*_rows(State.RUNNING, lease_until__lt=Now()), *_rows(State.QUEUED, lease_until__lt=Now())]
     for work in taken:
         if leases.crash(work, crash_sentence("no sign of life")):
-            _log.info("%s held its lease no longer.", queueing.job_id(work))
+            _log.info("%s held its lease no longer.", work.job_id)
 
 
 def queue_waiting() -> None:
@@ -96,6 +96,6 @@ def cancel_deleted() -> None:
         mine.filter(state=State.RUNNING, cancel_requested=None).update(cancel_requested=Now())
 
 
-def _rows(state: State, **conditions: object) -> Iterator[Work]:
+def _rows(state: State, **conditions: object) -> Iterator[StageRun | Errand]:
     for model in _KINDS:
         yield from leases.rows_of(model).filter(state=state, **conditions).order_by("queued_at", "pk")

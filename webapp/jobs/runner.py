@@ -159,7 +159,7 @@ class _StageWork:
         same = StageRun.objects.filter(experiment__project=self._project, folder=name, state=State.RUNNING)
         while True:
             with self._attempt.transaction():
-                Project.objects.select_for_update().get(pk=self._project.pk)
+                Project.objects.select_for_update(no_key=True).get(pk=self._project.pk)
                 if not same.exclude(pk=self._row.pk).exists():
                     StageRun.objects.filter(pk=self._row.pk).update(folder=name)
                     return
@@ -167,10 +167,8 @@ class _StageWork:
             time.sleep(1)
 
     def _report(self, progress: Progress) -> None:
-        numbers = storable(dict(progress.metrics))
-        self._curve.add(progress.done, numbers)
-        self._attempt.note(progress.done, progress.total, progress.message, numbers)
-        self._attempt.check()
+        self._curve.add(progress.done, progress.metrics)
+        self._attempt.tick(progress.done, progress.total, progress.message, **progress.metrics)
 
     def _write_along(self) -> None:
         self._curve.flush()

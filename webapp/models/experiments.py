@@ -55,6 +55,8 @@ class Experiment(models.Model):
 class StageRun(Work):
     """One step of an experiment's plan, shared by its arms."""
 
+    JOB = "stage"
+
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="stages")
     position = models.PositiveSmallIntegerField()
     step_id = models.CharField(max_length=60)

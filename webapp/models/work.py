@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -56,12 +56,25 @@ class Work(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    JOB: ClassVar[str]
+    """What its jobs in Redis are called."""
+    queue: Any
+    """The queue it waits in: gpu, cpu or short."""
+
     class Meta:
         abstract = True
+
+    @property
+    def job_id(self) -> str:
+        """The name of this attempt's job in Redis."""
+        return f"{self.JOB}-{self.pk}-{self.attempt}"
 
 
 class Errand(Work):
     """Short work on the queue `short`: reading an upload, an index, an archive, deleting a project."""
+
+    JOB = "errand"
+    queue: ClassVar[str] = "short"
 
     kind = models.CharField(max_length=30)
     """A name of webapp.errands.KINDS."""

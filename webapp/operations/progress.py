@@ -76,8 +76,8 @@ def _ending(experiment: Experiment) -> str:
     arms = experiment.comparison.get("arms", {})
     if experiment.state != State.DONE or not arms:
         return f"The sample experiment is {State(experiment.state).label.lower()}; its page says why."
-    table = Table(title="Sample project: how good the first ten results are (nDCG@10)", title_justify="left")
-    for name in ("arm", "test queries", "95 % interval"):
+    table = Table()
+    for name in ("arm", "nDCG@10", "95 % interval"):
         table.add_column(name, no_wrap=True)
     for arm, row in arms.items():
         first = row["nDCG@10"]
@@ -85,4 +85,7 @@ def _ending(experiment: Experiment) -> str:
     console = Console(width=100, highlight=False)
     with console.capture() as captured:
         console.print(table)
-    return captured.get() + "Everything keeps running until Ctrl-C."
+    return (
+        "The sample experiment is done. How good the first ten results are, on the test queries:\n"
+        f"{captured.get()}Everything keeps running until Ctrl-C."
+    )

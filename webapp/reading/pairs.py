@@ -6,7 +6,7 @@ The columns are those of sptar_engine.data.pairs. A row without a document is a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -159,8 +159,11 @@ def _json_row(line: TextLine) -> Found:
         row = parse_object(_engine_line(line))
     except InputError as error:
         return BadRow(line.number, Reason.BROKEN, _sentence(error), shorten(line.text))
-    cells = {role: next((row[name] for name in names if row.get(name) is not None), None) for role, names in _NAMES.items()}
-    return _pair(line.number, cells)
+    return _pair(line.number, {role: _first(row, names) for role, names in _NAMES.items()})
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def _judged(line: TextLine, is_trec: bool, queries: Mapping[str, str], split: str) -> Found:

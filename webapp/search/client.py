@@ -180,6 +180,8 @@ def _send(request: dict[str, Any]) -> dict[str, Any]:
     socket = Path(settings.SEARCH_SOCKET)
     try:
         return wire.ask(socket, request, connect_seconds=_CONNECT, answer_seconds=_ANSWER)
+    except wire.TooSlow as error:
+        raise SearchUnavailable(str(error), "busy") from error
     except wire.Unreachable as error:
         raise SearchUnavailable(f"{error} {_WHAT_TO_DO}", "down") from error
     except wire.WireError as error:

@@ -38,7 +38,7 @@ def advise(project: Project, text: str, *, titles: Iterable[str] = (), query: in
         found.append(f"That is long: {size} words. People type fewer than {LONGEST}; can it be said shorter?")
     if title := next((title for title in titles if copies(text, title)), None):
         found.append(
-            f"It repeats most words of the title “{title[:80]}”. Word search finds that without any training; say it as "
+            f"It repeats most words of the title “{title[:80]}”. Word search finds that without training; say it as "
             "somebody would who has not seen the document."
         )
     if twin := similar_to(project, text, query):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf.locale import LANG_INFO
 
-from webapp.charts import Histogram, draw_bars
+from webapp.charts import Rows, draw_rows
 from webapp.models import Chunking, Corpus, Upload
 
 GOOD, WARN = "good", "warn"
@@ -38,7 +38,7 @@ class Health:
     """For templates/documents/_health.html. `pieces` is set where cutting the documents is offered."""
 
     remarks: list[Remark]
-    chart: Histogram | None
+    chart: Rows | None
     pieces: int = 0
     words: Mapping[str, Any] | None = None
 
@@ -153,19 +153,19 @@ def _language(report: Mapping[str, Any]) -> Remark:
     return Remark(GOOD, "Language", sentence)
 
 
-def _chart(report: Mapping[str, Any]) -> Histogram | None:
+def _chart(report: Mapping[str, Any]) -> Rows | None:
     bars = [(_bar_name(bar), bar["documents"]) for bar in report["words"]["histogram"]]
     while bars and not bars[-1][1]:
         bars.pop()
-    return draw_bars(
-        key="lengths", title="Lengths of the documents",
-        description="How many documents have how many words. Each bar is twice as wide as the one before.",
-        x_name="words", y_name="documents", bars=bars,
+    return draw_rows(
+        key="lengths", title="Documents by number of words",
+        description="How many documents have how many words. Each group is twice as wide as the one before.",
+        names=("words", "documents"), rows=bars,
     )  # fmt: skip
 
 
 def _bar_name(bar: Mapping[str, Any]) -> str:
-    return f"{bar['low']}+" if bar["high"] is None else f"<{bar['high']}"
+    return f"from {bar['low']:,}" if bar["high"] is None else f"{bar['low']:,} to {bar['high'] - 1:,}"
 
 
 def _percent(share: float) -> str:

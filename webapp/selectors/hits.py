@@ -14,9 +14,10 @@ from webapp.search import client
 from webapp.search.client import SearchUnavailable
 from webapp.selectors.judgements import judgements_of
 
-DEPTH = 20
+DEPTH = 10
+"""Hits of each search: as many as people judge before they tire; other words bring others."""
 _READ = 6000  # characters of a document that the screen has at hand
-_EXCERPT = 420  # characters that are shown at once
+_EXCERPT = 300  # characters that are shown at once
 _TITLE = 300
 
 

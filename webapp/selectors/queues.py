@@ -9,8 +9,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 from rq import Worker
 
-from webapp.models import State, Work
-from webapp.services.queueing import job_id, queue_name
+from webapp.models import Errand, StageRun, State
 
 _DOES = {
     "gpu": "steps with a model",
@@ -29,17 +28,17 @@ class QueueView:
     places: dict[str, int] = field(default_factory=dict)
     """Place in its queue, from 1, by job id."""
 
-    def position(self, work: Work) -> int | None:
+    def position(self, work: StageRun | Errand) -> int | None:
         """A queued row's place, 1 for the next one; None when it is not in the queue (yet)."""
-        return self.places.get(job_id(work))
+        return self.places.get(work.job_id)
 
-    def sentence(self, work: Work) -> str:
+    def sentence(self, work: StageRun | Errand) -> str:
         """What a row waits for; empty when it does not wait in a queue."""
         if work.state != State.QUEUED:
             return ""
         if not self.reachable:
             return "Waiting for the queue: it cannot be reached right now, and the work starts by itself once it can."
-        missing = self.missing(queue_name(work))
+        missing = self.missing(work.queue)
         if missing:
             return missing
         ahead = (self.position(work) or 0) - 1
@@ -57,7 +56,7 @@ class QueueView:
         )
 
 
-def wait_of(work: Work) -> str:
+def wait_of(work: StageRun | Errand) -> str:
     """What a queued row waits for, in a sentence."""
     return queue_view().sentence(work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 from django.db.models import F
@@ -29,12 +30,12 @@ def preview(*, project: Project, chosen: Filter, action: str) -> int:
 
 def apply(*, project: Project, chosen: Filter, action: str, expected: int, actor: User) -> int:
     """Do it. Raises Conflict when no longer `expected` examples match, so that nothing unseen is changed."""
-    act, words = _known(action)
+    chosen_action = _known(action)
     preview(project=project, chosen=chosen, action=action)
     ids = list(chosen.apply(project).order_by("pk").values_list("pk", flat=True))
     with step(
-        project=project, actor=actor, kind="example.bulk", label=f"{words}: {len(ids)} examples", queries=ids,
-        action=action, examples=len(ids),
+        project=project, actor=actor, kind="example.bulk", label=f"{chosen_action.done}: {len(ids)} examples",
+        queries=ids, action=action, examples=len(ids),
     ):  # fmt: skip
         # Looked up again now that nobody else can write.
         now = list(chosen.apply(project).order_by("pk").values_list("pk", flat=True))
@@ -44,7 +45,7 @@ def apply(*, project: Project, chosen: Filter, action: str, expected: int, actor
                 "changed; look once more."
             )
         for some in chunks(ids):
-            act(some)
+            chosen_action.act(some)
     return len(ids)
 
 
@@ -67,18 +68,32 @@ def _delete(ids: list[int]) -> object:
     return Query.objects.filter(pk__in=ids).delete()
 
 
-ACTIONS: Mapping[str, tuple[Act, str]] = {
-    "finish": (_set(status=Query.Status.DONE, skip_reason=""), "Finished"),
-    "reopen": (_set(status=Query.Status.OPEN, skip_reason=""), "Took up again"),
-    "flag": (_set(flagged=True), "Flagged"),
-    "unflag": (_set(flagged=False), "Took the flag off"),
-    **{f"split-{split.value}": (_split(split.value), f"Split {split.label.lower()}") for split in Split},
-    "split-auto": (_split(""), "Split chosen by the app"),
-    "delete": (_delete, "Deleted"),
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What can be done to many examples: the order (for the button), and what was done (for the strip)."""
+
+    act: Act
+    order: str
+    done: str
+
+
+ACTIONS: Mapping[str, Action] = {
+    "finish": Action(_set(status=Query.Status.DONE, skip_reason=""), "Mark as finished", "Finished"),
+    "reopen": Action(_set(status=Query.Status.OPEN, skip_reason=""), "Take up again", "Took up again"),
+    "flag": Action(_set(flagged=True), "Flag", "Flagged"),
+    "unflag": Action(_set(flagged=False), "Take the flag off", "Took the flag off"),
+    **{
+        f"split-{split.value}": Action(
+            _split(split.value), f"Use for: {split.label.lower()}", f"Use {split.label.lower()}"
+        )
+        for split in Split
+    },
+    "split-auto": Action(_split(""), "Let the app choose the split", "Split chosen by the app"),
+    "delete": Action(_delete, "Delete", "Deleted"),
 }
 
 
-def _known(action: str) -> tuple[Act, str]:
+def _known(action: str) -> Action:
     if action not in ACTIONS:
         raise ValidationError(f"“{action[:40]}” is no action.")
     return ACTIONS[action]

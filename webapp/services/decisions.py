@@ -45,7 +45,7 @@ Row = dict[str, Any]
 Rows = dict[str, dict[int, Row]]
 
 
-class Conflict(Exception):  # noqa: N818  named after what happened
+class Conflict(Exception):
     """Somebody else was faster. The text says who and what; nothing was written."""
 
 
@@ -114,7 +114,7 @@ def bring_up_to_date(project: Project, queries: Collection[int]) -> None:
 
 
 def digest(table: str, row: Row) -> str:
-    """What a row holds, in 16 digits: equal as long as nobody has changed it. A split that the app chose is not in it."""
+    """What a row holds, in 16 digits: equal as long as nobody changes it. A split that the app chose is not in it."""
     content = {name: value for name, value in row.items() if name not in _NOT_CONTENT}
     if table == "query" and not row["split_fixed"]:
         content["split"] = ""

@@ -49,13 +49,14 @@ def start(
     if (found := _find(project, request_token)) is not None:
         return found
     steps = plan(arms, settings, seeds=seeds)
+    # Read before the snapshot: a change in between makes the experiment out of date, as it should be.
+    project.refresh_from_db(fields=["labels_version", "corpus"])
     try:
         snapshot = snapshots.take(project)
     except snapshots.SnapshotError as error:
         raise NotReadyError(str(error)) from error
     _check_labels(snapshot)
     _check_disk(project, steps, snapshot)
-    project.refresh_from_db(fields=["labels_version", "corpus"])
     draft = Experiment(
         project=project, request_token=request_token, preset=preset, arms=list(arms), settings=settings, seeds=seeds,
         name=name.strip(), note=note.strip(), corpus=project.corpus, labels_version=project.labels_version,

@@ -135,9 +135,7 @@ def _copies(project: Project, some: Mapping[str, list[PairRow]], sizes: Mapping[
     ]  # fmt: skip
     texts: dict[str, str] = {}
     for ids in chunks({row.doc_id for row in near}):
-        texts.update(
-            Document.objects.filter(corpus=project.corpus_id, doc_id__in=ids).values_list("doc_id", "text")
-        )
+        texts.update(Document.objects.filter(corpus=project.corpus_id, doc_id__in=ids).values_list("doc_id", "text"))
     return {(row.query, row.doc_id) for row in near if normalised(texts[row.doc_id]) == normalised(row.query)}
 
 

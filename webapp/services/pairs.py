@@ -43,9 +43,7 @@ _HEAD = 1 << 16  # bytes by which encoding and delimiter are guessed
 Stage = Upload.Stage
 
 
-def receive(
-    *, project: Project, file: ReceivedFile, queries: ReceivedFile | None, split: str, actor: User
-) -> Upload:
+def receive(*, project: Project, file: ReceivedFile, queries: ReceivedFile | None, split: str, actor: User) -> Upload:
     """Keep a file of examples (and the questions of qrels) and check it, at once when it is small."""
     is_qrels = queries is not None or _looks_like_qrels(Path(file.temporary_file_path()))
     with transaction.atomic():
@@ -134,7 +132,7 @@ def _rows(upload: Upload) -> Iterator[Found]:
     if upload.kind == Upload.Kind.QRELS:
         queries, bad = _questions(upload)
         return chain(bad, reading.read_qrels(_lines(path), queries, upload.options.get("split", "")))
-    if _is_jsonl(path):
+    if _is_jsonl(path, upload.name):
         return _with_split(reading.read_jsonl(_lines(path)), upload)
     head = _head(path)
     encoding = guess_encoding(head)
@@ -169,15 +167,19 @@ def _head(path: Path) -> bytes:
 
 
 def _raw_head(path: Path) -> bytes:
+    if not path.exists():
+        raise InputError("The file is not on this machine any more. Upload it again.")
     with path.open("rb") as stream:
-        return stream.read(2)
+        return stream.read(len(GZIP_MARK))
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _is_jsonl(path: Path) -> bool:
+def _is_jsonl(path: Path, name: str) -> bool:
+    if name.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+        return True
     return _head(path).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 

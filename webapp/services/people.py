@@ -31,6 +31,15 @@ def sign_up(*, email: str, name: str, password: str) -> User:
 
 
 @transaction.atomic
+def add(*, email: str, name: str = "", is_operator: bool = False) -> User:
+    """Make an account without a password, for a person who comes by a log-in link. Raises ValidationError."""
+    make = User.objects.create_superuser if is_operator else User.objects.create_user
+    made = make(email.strip(), name=name.strip())
+    events.record("person.joined", project=None, actor=made)
+    return made
+
+
+@transaction.atomic
 def change_profile(*, user: User, name: str, shortcuts: bool) -> User:
     """Set what the person chooses about themselves."""
     user.name, user.shortcuts = name.strip(), shortcuts

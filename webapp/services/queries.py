@@ -15,7 +15,7 @@ from sptar_engine.data.query_text import normalised
 from webapp.chunks import chunks
 from webapp.models import Decision, Judgement, Project, Query, Split, User
 from webapp.services import guidelines
-from webapp.services.decisions import Conflict, Step, step
+from webapp.services.decisions import Conflict, step
 from webapp.services.judgements import must_exist
 
 MAX_TEXT = 2000  # characters
@@ -94,7 +94,7 @@ def edit(*, query: Query, actor: User, seen: int, text: str, split: str) -> Quer
     text = clean(text)
     if split not in ("", *Split.values):
         raise ValidationError({"split": f"“{split}” is no split; choose training, held-out or test."})
-    with _change(query, actor, "query.edited", f"Changed “{shorten(query.text)}”", seen) as (_, row):
+    with _change(query, actor, "query.edited", f"Changed “{shorten(query.text)}”", seen) as row:
         other = Query.objects.filter(project=row.project, normalised=text_key(text)).exclude(pk=row.pk).first()
         if other:
             raise ValidationError({"text": "Another example has this text already. Delete one of the two."})
@@ -109,7 +109,7 @@ def annotate(*, query: Query, actor: User, seen: int, note: str) -> Query:
     note = clean_text(note.strip())[0]
     if len(note) > MAX_TEXT:
         raise ValidationError(f"The note has {len(note)} characters; at most {MAX_TEXT} are kept.")
-    with _change(query, actor, "query.annotated", f"Note on “{shorten(query.text)}”", seen) as (_, row):
+    with _change(query, actor, "query.annotated", f"Note on “{shorten(query.text)}”", seen) as row:
         row.note = note
     return row
 
@@ -117,14 +117,14 @@ def annotate(*, query: Query, actor: User, seen: int, note: str) -> Query:
 def flag(*, query: Query, actor: User, flagged: bool) -> Query:
     """Mark a question to come back to, or take the mark off."""
     word = "Flagged" if flagged else "Took the flag off"
-    with _change(query, actor, "query.flagged", f"{word}: “{shorten(query.text)}”") as (_, row):
+    with _change(query, actor, "query.flagged", f"{word}: “{shorten(query.text)}”") as row:
         row.flagged = flagged
     return row
 
 
 def finish(*, query: Query, actor: User) -> Query:
     """Say that a question is judged as far as it will be."""
-    with _change(query, actor, "query.finished", f"Finished “{shorten(query.text)}”") as (_, row):
+    with _change(query, actor, "query.finished", f"Finished “{shorten(query.text)}”") as row:
         row.status, row.skip_reason = Query.Status.DONE, ""
     return row
 
@@ -133,7 +133,7 @@ def skip(*, query: Query, actor: User, reason: str) -> Query:
     """Put a question aside: it is no example any more. Raises ValidationError for a reason that is not on the list."""
     if reason not in SKIP_REASONS:
         raise ValidationError("Choose one of the reasons.")
-    with _change(query, actor, "query.skipped", f"Skipped “{shorten(query.text)}”", reason=reason) as (_, row):
+    with _change(query, actor, "query.skipped", f"Skipped “{shorten(query.text)}”", reason=reason) as row:
         row.status, row.skip_reason = Query.Status.SKIPPED, reason
         row.split, row.split_fixed = "", False
     return row
@@ -141,7 +141,7 @@ def skip(*, query: Query, actor: User, reason: str) -> Query:
 
 def reopen(*, query: Query, actor: User) -> Query:
     """Take a finished or skipped question up again."""
-    with _change(query, actor, "query.reopened", f"Took up “{shorten(query.text)}” again") as (_, row):
+    with _change(query, actor, "query.reopened", f"Took up “{shorten(query.text)}” again") as row:
         row.status, row.skip_reason = Query.Status.OPEN, ""
     return row
 
@@ -215,22 +215,20 @@ def _known(project: Project, texts: Sequence[str]) -> list[Query]:
 
 
 @contextmanager
-def _change(
-    query: Query, actor: User, kind: str, label: str, seen: int | None = None, **facts: Any
-) -> Iterator[tuple[Step, Query]]:
+def _change(query: Query, actor: User, kind: str, label: str, seen: int | None = None, **facts: Any) -> Iterator[Query]:
     """Change one question, read anew within the step; it is saved, with its revision raised, when something differs."""
-    with step(project=query.project, actor=actor, kind=kind, label=label, queries=[query.pk], **facts) as doing:
+    facts["query"] = query.query_id
+    with step(project=query.project, actor=actor, kind=kind, label=label, queries=[query.pk], **facts):
         row = Query.objects.filter(pk=query.pk).first()
         if row is None:
             raise Conflict("Somebody has deleted this question meanwhile.")
-        doing.facts["query"] = row.query_id
         if seen is not None and row.revision != seen:
             raise Conflict(
                 f"{_last_actor(row)} changed this question meanwhile; it now reads “{row.text}”. Nothing of yours was "
                 "kept: look at it as it is now and change it again if you still want to."
             )
         before = {name: getattr(row, name) for name in _CHANGED}
-        yield doing, row
+        yield row
         if before != {name: getattr(row, name) for name in _CHANGED}:
             row.revision += 1
             row.save(update_fields=[*_CHANGED, "revision"])

@@ -22,9 +22,6 @@ from webapp.models import Errand, StageRun, State, Work
 
 _log = logging.getLogger(__name__)
 
-SHORT = "short"
-"""The queue of errands."""
-
 _SPARE = 300  # seconds that rq waits longer than the worker's own time limit, which is the one that counts
 _KEEP_DONE = 60  # seconds that rq keeps a job that is over; nobody reads it
 _KEEP_FAILED = 24 * 3600  # seconds, for whoever looks into Redis
@@ -61,12 +58,12 @@ def enqueue(work: Work) -> bool:
         "run_errand", settings.ERRAND_TIMEOUT
     )  # fmt: skip
     try:
-        django_rq.get_queue(queue_name(work), commit_mode="auto").enqueue_call(
+        django_rq.get_queue(work.queue, commit_mode="auto").enqueue_call(
             f"webapp.tasks.{task}",
             args=(work.pk, work.attempt),
-            job_id=job_id(work),
+            job_id=work.job_id,
             unique=True,
-            description=job_id(work),  # rq writes the description to its log: numbers only
+            description=work.job_id,  # rq writes the description to its log: numbers only
             timeout=limit + _SPARE,
             result_ttl=_KEEP_DONE,
             failure_ttl=_KEEP_FAILED,
@@ -74,19 +71,9 @@ def enqueue(work: Work) -> bool:
     except DuplicateJobError:
         return True
     except RedisError as error:
-        _log.warning("The queue cannot be reached (%s); %s waits for it.", type(error).__name__, job_id(work))
+        _log.warning("The queue cannot be reached (%s); %s waits for it.", type(error).__name__, work.job_id)
         return False
     return True
-
-
-def job_id(work: Work) -> str:
-    """The name of this attempt's job in Redis."""
-    return f"{'stage' if isinstance(work, StageRun) else 'errand'}-{work.pk}-{work.attempt}"
-
-
-def queue_name(work: Work) -> str:
-    """The queue that a row waits in."""
-    return work.queue if isinstance(work, StageRun) else SHORT
 
 
 def _rows(work: Work) -> QuerySet[Any]:

@@ -21,7 +21,7 @@ from django.db import transaction
 from sptar_engine.errors import StageError
 from sptar_engine.experiment import ARMS
 from sptar_engine.presets import PRESETS
-from webapp.models import Errand, Experiment, Project, Role, Upload, User
+from webapp.models import Experiment, Project, Role, Upload, User
 from webapp.services import errands, experiments, projects, uploads
 from webapp.uploads import ReceivedFile
 

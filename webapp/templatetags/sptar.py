@@ -6,9 +6,13 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField
+from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
+
+from webapp.models import Project, Role
+from webapp.selectors.steps import Step, steps_of
 
 register = template.Library()
 
@@ -23,9 +27,7 @@ def term(expert: str, technical: str, anchor: str = "") -> SafeString:
 
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
-    """An icon of the sprite static/vendor/bootstrap-icons/sprite.svg; with a label it is read out, else it is hidden."""
-    from django.templatetags.static import static
-
+    """An icon of static/vendor/icons/sprite.svg; with a label it is read out, else it is hidden."""
     if label:
         return format_html(
             '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"></use></svg>',
@@ -80,16 +82,12 @@ def with_code(text: object) -> SafeString:
 @register.filter
 def at_least(role: Any, wanted: str) -> bool:
     """Whether a role may do what `wanted` may; for hiding buttons, the view decides."""
-    from webapp.models import Role
-
     return bool(role) and role.level >= Role(wanted).level
 
 
 @register.simple_tag
-def stepper(project: Any) -> list[Any]:
+def stepper(project: Project) -> list[Step]:
     """The eight steps of a project with their states (webapp.selectors.steps)."""
-    from webapp.selectors.steps import steps_of
-
     return steps_of(project)
 
 

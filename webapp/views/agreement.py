@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp.access import project_view
-from webapp.forms.examples import GradeForm
-from webapp.models import Document, Grade, Judgement, Project, Query, Role
+from webapp.forms.examples import GRADES, GradeForm
+from webapp.models import Document, Judgement, Project, Query, Role
 from webapp.selectors import agreement as selector
 from webapp.selectors.examples import strip
 from webapp.selectors.hits import cards_of
@@ -62,9 +62,7 @@ def give(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     doc = get_object_or_404(Document.objects.only("doc_id"), corpus=project.corpus_id, pk=form.cleaned_data["doc"])
     said = f"Saved: {judgements.words(form.cleaned_data['grade'])}."
     try:
-        service.give_second(
-            query=query, doc_id=doc.doc_id, grade=form.cleaned_data["grade"], actor=request.user
-        )
+        service.give_second(query=query, doc_id=doc.doc_id, grade=form.cleaned_data["grade"], actor=request.user)
     except (Conflict, ValidationError) as error:
         said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
         messages.error(request, said, extra_tags="bad")
@@ -91,7 +89,7 @@ def disagreements(request: HttpRequest, project: Project) -> HttpResponse:
     queries = list(project.queries.filter(disputed=True).order_by("pk")[: _AT_ONCE + 1])
     items = [_item(query) for query in queries[:_AT_ONCE]]
     context = {
-        "current_step": "examples", "items": items, "grades": Grade.choices, "more": len(queries) > len(items),
+        "current_step": "examples", "items": items, "grades": GRADES, "more": len(queries) > len(items),
         "decisions": strip(project, request.user), "back": reverse("disagreements", args=[project.slug]),
     }  # fmt: skip
     return render(request, "examples/disagreements.html", context)
@@ -109,9 +107,7 @@ def settle(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     given = form.cleaned_data
     doc = get_object_or_404(Document.objects.only("doc_id"), corpus=project.corpus_id, pk=given["doc"])
     try:
-        judgements.settle(
-            query=query, doc_id=doc.doc_id, grade=given["grade"], actor=request.user, seen=given["seen"]
-        )
+        judgements.settle(query=query, doc_id=doc.doc_id, grade=given["grade"], actor=request.user, seen=given["seen"])
     except Conflict as error:
         messages.error(request, str(error), extra_tags="bad")
     except ValidationError as error:
@@ -144,7 +140,7 @@ def _second_context(request: HttpRequest, query: Query) -> dict[str, Any]:
     missing = [card for card, own, _ in rows if own is None]
     is_over = not missing and bool(rows)
     return {
-        "current_step": "examples", "query": query, "rows": rows, "grades": Grade.choices, "is_over": is_over,
+        "current_step": "examples", "query": query, "rows": rows, "grades": GRADES, "is_over": is_over,
         "left": len(missing), "agreed": sum(own is not None and own.grade == other.grade for _, own, other in rows),
         "guideline": guidelines.current(query.project), "decisions": strip(query.project, request.user),
         "back": reverse("second", args=[query.project.slug, query.pk]),

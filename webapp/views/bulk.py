@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -10,10 +12,18 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from webapp.access import project_view
+from webapp.forms.examples import FilterForm
 from webapp.models import Project, Role
+from webapp.selectors.examples import Filter
 from webapp.services import bulk as service
 from webapp.services.decisions import Conflict
 from webapp.views.examples import read_filter
+
+NAMES = {
+    "text": "Text", "split": "Used for", "status": "State", "origin": "Origin", "flagged": "Flagged",
+    "disputed": "Disagreement", "unanswered": "Nothing relevant",
+}  # fmt: skip
+"""Of the fields of a filter."""
 
 
 @project_view(Role.EDITOR)
@@ -28,20 +38,28 @@ def bulk(request: HttpRequest, project: Project) -> HttpResponse:
             count = service.preview(project=project, chosen=chosen, action=action)
             context = {
                 "current_step": "examples", "form": form, "chosen": chosen, "count": count, "action": action,
-                "words": service.ACTIONS[action][1], "address": address,
+                "words": service.ACTIONS[action].order, "address": address, "facts": _facts(form, chosen),
             }  # fmt: skip
             return render(request, "examples/bulk.html", context)
-        done = service.apply(
-            project=project, chosen=chosen, action=action, expected=int(expected), actor=request.user
-        )
+        done = service.apply(project=project, chosen=chosen, action=action, expected=int(expected), actor=request.user)
     except Conflict as error:
         messages.error(request, str(error), extra_tags="bad")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages), extra_tags="bad")
     else:
-        words = f"{service.ACTIONS[action][1]}: {done} examples. You can undo this below the list."
+        words = f"{service.ACTIONS[action].done}: {done} examples. You can undo this under “Your last steps”."
         messages.success(request, words, extra_tags="good")
     return redirect(address)
+
+
+def _facts(form: FilterForm, chosen: Filter) -> list[tuple[str, str]]:
+    """The filter in words."""
+    found = []
+    for name, value in asdict(chosen).items():
+        choices = dict(getattr(form.fields[name], "choices", ()))
+        if value:
+            found.append((NAMES[name], "yes" if value is True else str(choices.get(value, value))))
+    return found
 
 
 def _query(request: HttpRequest) -> str:

@@ -28,9 +28,7 @@ def ask(request: HttpRequest, project: Project) -> HttpResponse:
         form = DocumentQuestionForm(initial={"doc": shown.document.pk}) if shown else None
         return _page(request, project, shown, form)
     form = DocumentQuestionForm(request.POST)
-    document = get_object_or_404(
-        Document, corpus=project.corpus_id, pk=_number(form.data.get("doc", ""))
-    )
+    document = get_object_or_404(Document, corpus=project.corpus_id, pk=_number(form.data.get("doc", "")))
     if form.is_valid():
         try:
             query = queries.add_for_document(

@@ -39,7 +39,7 @@ def listing(request: HttpRequest, project: Project) -> HttpResponse:
     page = selector.page(project, chosen, before=_number(request, "before"), after=_number(request, "after"))
     context = {
         "current_step": "examples", "form": form, "chosen": chosen, "page": page, "splits": Split.choices,
-        "actions": [(name, words) for name, (_, words) in bulk.ACTIONS.items()],
+        "actions": [(name, action.order) for name, action in bulk.ACTIONS.items()],
     }  # fmt: skip
     return render(request, "examples/list.html", context)
 
@@ -62,9 +62,7 @@ def edit(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
-            queries.edit(
-                query=query, actor=request.user, seen=given["seen"], text=given["text"], split=given["split"]
-            )
+            queries.edit(query=query, actor=request.user, seen=given["seen"], text=given["text"], split=given["split"])
         except Conflict as error:
             query.refresh_from_db()
             form = EditForm(initial={**initial, "text": query.text, "seen": query.revision})

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
 from webapp.access import project_view
-from webapp.forms.examples import GradeForm, NoteForm, QuestionsForm
-from webapp.models import Document, Grade, Project, Query, Role
+from webapp.forms.examples import GRADES, GradeForm, NoteForm, QuestionsForm
+from webapp.models import Document, Project, Query, Role
 from webapp.search import client
 from webapp.search.client import SearchUnavailable
 from webapp.selectors import examples as selector
@@ -114,9 +114,7 @@ def grade(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     doc = get_object_or_404(Document.objects.only("doc_id"), corpus=project.corpus_id, pk=given["doc"])
     problem = ""
     try:
-        judgements.grade(
-            query=query, doc_id=doc.doc_id, grade=given["grade"], actor=request.user, seen=given["seen"]
-        )
+        judgements.grade(query=query, doc_id=doc.doc_id, grade=given["grade"], actor=request.user, seen=given["seen"])
     except (Conflict, ValidationError) as error:
         problem = _sentence(error)
     find = given["find"] or query.text
@@ -146,10 +144,10 @@ def rest(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
         count = judgements.rest_is_not_relevant(query=query, doc_ids=doc_ids, actor=request.user)
     except ValidationError as error:
         messages.error(request, _sentence(error), extra_tags="bad")
-    else:
-        words = f"{count} documents are marked not relevant." if count else "There was nothing left to mark."
-        messages.info(request, words)
-    return _reload(request, query, request.POST.get("find", "")[:_FIND])
+        return _reload(request, query, request.POST.get("find", "")[:_FIND])
+    words = f"{count} documents are marked not relevant." if count else "There was nothing left to mark."
+    messages.info(request, words)
+    return announce(_reload(request, query, request.POST.get("find", "")[:_FIND]), words)
 
 
 @project_view(Role.REVIEWER)
@@ -207,7 +205,7 @@ def screen_context(request: HttpRequest, query: Query, find: str = "") -> dict[s
     """What every piece of the screen needs."""
     find = find or _find(request, query)
     return {
-        "current_step": "examples", "query": query, "find": find, "grades": Grade.choices,
+        "current_step": "examples", "query": query, "find": find, "grades": GRADES,
         "reasons": queries.SKIP_REASONS, "decisions": selector.strip(query.project, request.user),
         "back": _address(query, find),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
@@ -21,10 +21,10 @@ from webapp.selectors import upload_choices, uploads
 from webapp.selectors.corpus_health import LONG_SHARE
 from webapp.selectors.upload_choices import Look
 from webapp.services import uploads as service
-from webapp.uploads import refusal
+from webapp.uploads import drop, refusal
 from webapp.views.documents import STEP, upload_limits
 
-TOO_LARGE, BAD_REQUEST, LENGTH_REQUIRED = 413, 400, 411
+TOO_LARGE, LENGTH_REQUIRED, UNUSABLE = 413, 411, 422
 _WORKING = (Upload.Stage.CHECKING, Upload.Stage.IMPORTING)
 
 
@@ -34,7 +34,11 @@ def upload_new(request: HttpRequest, project: Project) -> HttpResponse:
     """Receive a file."""
     if request.method != "POST":
         return render(request, "documents/new.html", {**STEP, "form": UploadForm(), **upload_limits()})
-    files = request.FILES  # read first: receiving sets the refusal
+    try:
+        files = request.FILES  # read first: receiving sets the refusal
+    except UnreadablePostError:
+        drop(request)
+        return HttpResponse("The connection broke before the whole file had arrived.", status=UNUSABLE)
     refused = refusal(request)
     form = UploadForm(request.POST, files, refused=refused or _no_length(request))
     if form.is_valid():
@@ -45,7 +49,7 @@ def upload_new(request: HttpRequest, project: Project) -> HttpResponse:
         else:
             return _go(request, project, upload)
     template = "documents/_upload_form.html" if request.htmx else "documents/new.html"
-    status = TOO_LARGE if refused else LENGTH_REQUIRED if _no_length(request) else BAD_REQUEST
+    status = TOO_LARGE if refused else LENGTH_REQUIRED if _no_length(request) else UNUSABLE
     return render(request, template, {**STEP, "form": form, **upload_limits()}, status=status)
 
 
@@ -81,7 +85,7 @@ def upload_check(request: HttpRequest, project: Project, upload: int) -> HttpRes
     if is_new or look.problem or not form.is_valid():
         # Columns that were guessed anew are not those the person decided on, so they are shown first.
         context = {**STEP, "upload": found, **_look_context(look, None if is_new else form)}
-        return render(request, "documents/upload.html", context, status=BAD_REQUEST)
+        return render(request, "documents/upload.html", context, status=UNUSABLE)
     try:
         service.start_check(upload=found, kind=look.kind, options=form.options(), actor=request.user)
     except InputError as error:

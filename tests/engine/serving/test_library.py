@@ -38,8 +38,11 @@ def test_corpus_below_the_root_has_a_folder_of_its_content(library) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["{root}/../corpus.jsonl", "/etc/passwd", "corpus.jsonl", "{root}/p1/../../corpus.jsonl", "{root}/link/corpus.jsonl",
-     "{root}/p1/corpus.jsonl\0", "{root}/p1", "{root}/" + "a" * 5000, "{root}/\ud800/corpus.jsonl", "", None, 3, ["a"]],
+    [
+        "{root}/../corpus.jsonl", "/etc/passwd", "corpus.jsonl", "{root}/p1/../../corpus.jsonl",
+        "{root}/link/corpus.jsonl", "{root}/p1/corpus.jsonl\0", "{root}/p1", "{root}/" + "a" * 5000,
+        "{root}/\ud800/corpus.jsonl", "", None, 3, ["a"],
+    ],
 )  # fmt: skip
 def test_anything_else_is_refused(library, path: object) -> None:
     (library.root / "link").symlink_to(library.root.parent)

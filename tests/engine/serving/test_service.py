@@ -89,7 +89,7 @@ def test_query_is_answered_while_documents_are_encoded(start, monkeypatch) -> No
     running.ask("prepare", other, what="base")
     assert running.ask("search", text="wing", retriever="base")["hits"]
     assert running.service.builds.idle(20)
-    assert max(batches) <= 16
+    assert max(batches) <= 8
 
 
 def test_model_that_takes_long_to_load_is_not_waited_for(start, monkeypatch) -> None:

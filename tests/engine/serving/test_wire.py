@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sptar_engine.serving.wire import Refusal, Unreachable, WireError, ask, receive, send
+from sptar_engine.serving.wire import Refusal, TooSlow, Unreachable, WireError, ask, receive, send
 
 _LIMIT = 1000
 
@@ -102,7 +102,7 @@ def test_path_that_is_too_long_is_explained(root: Path) -> None:
 
 
 def test_silent_service_is_given_up_on(root: Path) -> None:
-    with answering(root, lambda stream: time.sleep(1)), pytest.raises(Unreachable, match="did not answer within"):
+    with answering(root, lambda stream: time.sleep(1)), pytest.raises(TooSlow, match="did not answer within"):
         ask(root / "s.sock", {}, connect_seconds=1, answer_seconds=0.1)
 
 
@@ -119,7 +119,10 @@ def test_answer_without_sense_is_an_error(root: Path, answer: dict) -> None:
 
 def test_refusal_carries_reason_sentence_and_facts(root: Path) -> None:
     refusal = {"refusal": {"reason": "building", "sentence": "Not yet.", "done": 3}}
-    with answering(root, lambda stream: send(stream, refusal, _LIMIT, 5)), pytest.raises(Refusal, match="Not yet") as no:
+    with (
+        answering(root, lambda stream: send(stream, refusal, _LIMIT, 5)),
+        pytest.raises(Refusal, match="Not yet") as no,
+    ):
         ask(root / "s.sock", {}, connect_seconds=1, answer_seconds=5)
     assert (no.value.reason, no.value.facts) == ("building", {"done": 3})
 

@@ -13,7 +13,8 @@ import pytest
 
 from sptar_engine.artifacts import sha256_file
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
-from tests.webapp.documents.conftest import FakeAttempt, Receive, run_errand
+from tests.webapp.documents.attempts import FakeAttempt, run_errand
+from tests.webapp.documents.conftest import Receive
 from tests.webapp.documents.samples import zipped
 from webapp import uploads as receiving
 from webapp.errands import upload_import
@@ -196,14 +197,16 @@ def test_an_import_that_is_done_is_not_done_again(imported: Make) -> None:
     assert Corpus.objects.get() == corpus
 
 
-def test_a_cancelled_upload_leaves_its_report_only(owner: User, checked: Make, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_cancelled_upload_leaves_its_report_only(
+    owner: User, checked: Make, django_capture_on_commit_callbacks: Any
+) -> None:
     upload = checked(rows(2) + b"broken\n")
 
     with django_capture_on_commit_callbacks(execute=True):
         uploads.cancel(upload=upload, actor=owner)
 
     assert upload.stage == Upload.Stage.CANCELLED
-    assert os.listdir(upload_folder(upload)) == ["problems.csv"]
+    assert [path.name for path in upload_folder(upload).iterdir()] == ["problems.csv"]
     with pytest.raises(InputError, match="has gone on in the meantime"):
         uploads.import_good(upload=upload, chunking="none", actor=owner)
 
@@ -281,7 +284,10 @@ def test_a_beir_zip_brings_its_examples(project: Project, imported: Make) -> Non
 
     assert corpus.documents == 3
     assert corpus.upload.error == "", corpus.upload.options
-    assert {*Query.objects.filter(project=project).values_list("query_id", "split")} == {("q1", "train"), ("q2", "test")}
+    assert {*Query.objects.filter(project=project).values_list("query_id", "split")} == {
+        ("q1", "train"),
+        ("q2", "test"),
+    }
     assert {*Judgement.objects.values_list("doc_id", "grade")} == {("d0", 2), ("d1", 1)}
     corpus.upload.refresh_from_db()
     assert (corpus.upload.stage, corpus.upload.error) == (Upload.Stage.DONE, "")

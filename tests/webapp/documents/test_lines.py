@@ -47,10 +47,10 @@ def test_half_a_character_of_utf16_becomes_the_replacement_character() -> None:
 
 
 def test_latin1_is_offered_for_what_is_not_utf8() -> None:
-    raw = "Grüße – €".encode("cp1252")
+    raw = "Grüße, €".encode("cp1252")
 
     assert guess_encoding(raw) == "latin-1"
-    assert texts(raw, "latin-1") == ["Grüße – €"]
+    assert texts(raw, "latin-1") == ["Grüße, €"]
     assert texts(b"\x81", "latin-1") == ["\x81"]
 
 

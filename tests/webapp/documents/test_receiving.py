@@ -30,8 +30,7 @@ class Zeros(io.RawIOBase):
 
     def __init__(self, size: int) -> None:
         self.head = (
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n'
-            b"Content-Type: text/csv\r\n\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\nContent-Type: text/csv\r\n\r\n'
         )
         self.tail = b"\r\n--b--\r\n"
         self.length = len(self.head) + size + len(self.tail)
@@ -50,7 +49,7 @@ class Zeros(io.RawIOBase):
 
 def incoming(data_dir: Path) -> list[str]:
     folder = data_dir / "incoming"
-    return os.listdir(folder) if folder.exists() else []
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
 def send(client: Client, url: str, body: Zeros) -> Any:
@@ -123,7 +122,10 @@ def test_a_file_that_claims_far_more_than_the_limit_is_not_even_read(client: Cli
 def test_a_body_without_a_length_is_refused_in_words(client: Client, url: str) -> None:
     response = client.generic(
         "POST", url, b"",
-        **{"CONTENT_TYPE": "multipart/form-data; boundary=b", "wsgi.input": Zeros(1 << 40), "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"},
+        **{
+            "CONTENT_TYPE": "multipart/form-data; boundary=b", "wsgi.input": Zeros(1 << 40), "CONTENT_LENGTH": "",
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        },
     )  # fmt: skip
 
     assert response.status_code == 411
@@ -160,9 +162,9 @@ def test_a_broken_connection_leaves_nothing(client: Client, url: str, data_dir: 
                 raise ConnectionResetError
             return super().read(size)
 
-    with pytest.raises(OSError, match=""):
-        send(client, url, Broken(1 << 20))
+    response = send(client, url, Broken(1 << 20))
 
+    assert response.status_code == 422
     assert incoming(data_dir) == []
 
 
@@ -205,7 +207,7 @@ def test_a_file_that_cannot_be_read_gets_a_sentence_at_the_field(
 ) -> None:
     response = client.post(url, {"file": SimpleUploadedFile("x", content)})
 
-    assert response.status_code == 400
+    assert response.status_code == 422
     assert sentence in response.content.decode()
     assert incoming(data_dir) == []
     assert not Upload.objects.exists()
@@ -214,11 +216,13 @@ def test_a_file_that_cannot_be_read_gets_a_sentence_at_the_field(
 def test_no_file_at_all_gets_a_sentence(client: Client, url: str) -> None:
     response = client.post(url)
 
-    assert response.status_code == 400
+    assert response.status_code == 422
     assert "No file arrived. Choose a file and press Upload." in response.content.decode()
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a\\b\\<img src=x onerror=alert(1)>.jsonl", "x" * 255, "naïve – 図.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a\\b\\<img src=x onerror=alert(1)>.jsonl", "x" * 255, "naïve 図.jsonl"]
+)
 def test_a_name_is_shown_and_never_a_path(client: Client, url: str, name: str, data_dir: Path) -> None:
     response = client.post(url, {"file": SimpleUploadedFile("x", LINE), "unused": ""}, follow=False)
     assert response.status_code == 302

@@ -11,6 +11,7 @@ from sptar_engine.errors import InputError
 from tests.webapp.documents.samples import pdf, word, zipped
 from webapp.reading.sniffing import Sniffed, sniff
 
+KINDS = "JSON lines, CSV or TSV, PDF, Word (.docx), and zip archives of them"
 LINE = b'{"_id": "1", "text": "x"}\n'
 TABLE = b"id,title,text\n1,T,A longer text.\n2,U,Another one.\n"
 
@@ -48,7 +49,10 @@ def test_the_kind_is_told_by_the_content(tmp_path: Path, raw: bytes, name: str, 
         (b"", "The file is empty. Choose the file that holds your documents."),
         (b"\xd0\xcf\x11\xe0" * 9, "This is an old Word or Excel file. Save it as .docx or as CSV and upload that."),
         (b"{\\rtf1 x}", "This is an RTF file. Save it as .docx or as plain text and upload that."),
-        (zipped(xl___workbook__xml="x"), "This is an Excel workbook. In Excel, save it as “CSV UTF-8” and upload that."),
+        (
+            zipped(xl___workbook__xml="x"),
+            "This is an Excel workbook. In Excel, save it as “CSV UTF-8” and upload that.",
+        ),
         (zipped(ppt___presentation__xml="x"), "This is a PowerPoint file. Save it as PDF and upload that."),
         (b"PK\x05\x06" + bytes(18), "The zip archive holds no files."),
         (b"PK\x03\x04 and then nothing", "The zip archive is damaged or cut short. Pack it again."),
@@ -57,8 +61,7 @@ def test_the_kind_is_told_by_the_content(tmp_path: Path, raw: bytes, name: str, 
         (b"PAR1xxxx", "This is a Parquet file. Export it as CSV or JSON lines and upload that."),
         (
             b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9,
-            "This file is of a kind that is not read. What is read: JSON lines, CSV or TSV, PDF, Word (.docx), and zip "
-            "archives of them.",
+            f"This file is of a kind that is not read. What is read: {KINDS}.",
         ),
     ],
 )

@@ -24,7 +24,10 @@ def test_cells_go_over_lines_and_rows_keep_the_line_they_begin_on() -> None:
 
 
 def test_several_text_columns_are_joined_and_rows_without_id_are_named_by_line() -> None:
-    assert read("q,a\nwhy,so\nhow,\n", ("text", "text")) == [Row(2, "row-2", "", "why\n\nso"), Row(3, "row-3", "", "how")]
+    assert read("q,a\nwhy,so\nhow,\n", ("text", "text")) == [
+        Row(2, "row-2", "", "why\n\nso"),
+        Row(3, "row-3", "", "how"),
+    ]
 
 
 def test_blanks_round_an_id_cell_do_not_count_and_rows_of_nothing_are_skipped() -> None:
@@ -50,7 +53,7 @@ def test_a_quotation_mark_left_open_costs_one_row_only() -> None:
 
 
 def test_a_line_in_another_encoding_costs_one_row_only() -> None:
-    raw = "id,title,text\n1,T,x\n2,T,".encode() + b"\xe9\n3,T,y\n"
+    raw = b"id,title,text\n1,T,x\n2,T,\xe9\n3,T,y\n"
 
     found = list(read_table([raw], encoding="utf-8", delimiter=",", header=True, roles=ROLES))
 

@@ -81,9 +81,7 @@ def test_only_finished_questions_of_others_wait_for_a_second_opinion(
     assert selector.next_second(project, other) is None
 
 
-def test_a_disagreement_names_everybody(
-    write: Write, owner: User, member: Callable[[str], User]
-) -> None:
+def test_a_disagreement_names_everybody(write: Write, owner: User, member: Callable[[str], User]) -> None:
     other = member("reviewer")
     query = write("may I renew a loan", d1=3, d2=0)
     for doc_id, grade in (("d1", 0), ("d2", 0)):

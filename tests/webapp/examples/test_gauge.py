@@ -91,7 +91,7 @@ def test_texts_are_warned_about(write: Write, project: Project, search: FakeSear
     sentences = " ".join(row.sentence for row in gauge_of(project).warnings)
     assert "1 pair of examples nearly the same" in sentences
     assert "1 question longer than 25 words" in sentences
-    assert "1 question repeating most of a title" in sentences
+    assert "3 questions repeating most of a title" in sentences
 
 
 def test_similar_pairs_of_different_splits_are_counted(write: Write, project: Project, search: FakeSearch) -> None:

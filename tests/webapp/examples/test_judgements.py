@@ -250,9 +250,7 @@ def test_settling_needs_two_people(write: Write, owner: User) -> None:
         judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=seen_of(query, "d1"))
 
 
-def test_a_second_opinion_is_fixed_once_all_are_given(
-    write: Write, owner: User, member: Callable[[str], User]
-) -> None:
+def test_a_second_opinion_is_fixed_once_all_are_given(write: Write, owner: User, member: Callable[[str], User]) -> None:
     query, other = write("may I renew a loan", d1=3, d2=0), member("reviewer")
     agreement.give_second(query=query, doc_id="d1", grade=1, actor=other)
     agreement.give_second(query=query, doc_id="d1", grade=2, actor=other)

@@ -47,7 +47,9 @@ def test_an_edit_of_an_older_version_is_refused_with_the_present_text(
 ) -> None:
     query = write("may I renew a loan")
     queries.edit(query=query, actor=owner, seen=1, text="may I renew my loan", split="")
-    with pytest.raises(Conflict, match=r"Olga Owner changed this question meanwhile; it now reads “may I renew my loan”"):
+    with pytest.raises(
+        Conflict, match=r"Olga Owner changed this question meanwhile; it now reads “may I renew my loan”"
+    ):
         queries.edit(query=query, actor=member("editor"), seen=1, text="renewing", split="")
     assert Query.objects.get(pk=query.pk).text == "may I renew my loan"
 

@@ -10,6 +10,7 @@ from tests.webapp.experiments.conftest import add_corpus
 from webapp.models import Event, Experiment, Project, State, User
 from webapp.places import snapshot_folder
 from webapp.selectors.estimates import Need
+from webapp.selectors.steps import is_outdated
 from webapp.services import experiments
 from webapp.services.experiments import NotReadyError, describe, make_token, repeat, start
 
@@ -142,3 +143,19 @@ def test_name_and_note_can_change(done_experiment: Experiment, owner: User) -> N
     done_experiment.refresh_from_db()
     assert (done_experiment.name, done_experiment.note) == ("Better", "More")
     assert Event.objects.filter(verb="experiment.described").exists()
+
+
+def test_examples_changed_during_the_start_make_it_out_of_date(
+    ready: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = experiments.snapshots.take
+
+    def change_then_take(project: Project) -> Any:
+        Project.objects.update(labels_version=7)
+        return take(project)
+
+    monkeypatch.setattr(experiments.snapshots, "take", change_then_take)
+    experiment = start(project=ready, actor=owner, request_token="t", **CHOICES)
+    ready.refresh_from_db()
+    assert experiment.labels_version == 1
+    assert is_outdated(experiment, ready)

@@ -320,3 +320,8 @@ def test_the_command_does_the_same(done_experiment: Experiment, ready: Project, 
     assert "--preset fast --arms bm25,zero_shot,seeds_only,inpars,sptar --seeds 1" in page
     assert "--set filter.top_k=10" in page
     assert "--set tune.epochs" not in page
+
+
+def test_the_enter_key_starts_nothing(ready: Project, client: Client) -> None:
+    form = client.get(address(ready, "experiment_new")).content.decode().partition('id="experiment-form"')[2]
+    assert 'value="look"' in form[form.index("<button") :].partition(">")[0]

@@ -21,13 +21,12 @@ from sptar_engine.artifacts import write_jsonl
 from sptar_engine.experiment import Step
 from sptar_engine.pipeline import Store, run_stage
 from webapp import places
-from webapp.models import Corpus, Errand, Experiment, Project, StageRun, State, WeakQuery, Work
+from webapp.models import Corpus, Experiment, Project, StageRun, State, WeakQuery, Work
 
 ROOT = Path(__file__).resolve().parents[3]
 LEASE, HEARTBEAT = 5, 1  # seconds
 
 _PATIENCE = 90.0  # seconds; the machine may be slow and busy
-_OPEN = (State.WAITING, State.QUEUED, State.RUNNING)
 
 Row = TypeVar("Row", bound=Work)
 
@@ -232,7 +231,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in ("Z", "X")
 
@@ -269,8 +268,3 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.exceptions.RedisError:
         return False
-
-
-def errand_rows() -> int:
-    """How many errands are open."""
-    return Errand.objects.filter(state__in=_OPEN).count()

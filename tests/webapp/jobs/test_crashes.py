@@ -90,7 +90,7 @@ def test_child_killed_is_tried_again_at_once(installation: Installation) -> None
     stage = wait_for(stage, State.FAILED)
     assert (stage.attempt, stage.crashes) == (3, 3)
     assert stage.error.startswith("Not enough memory, or a crash in a library") and "smaller model" in stage.error
-    assert fresh(made).state == State.FAILED
+    wait(lambda: fresh(made).state == State.FAILED, "the experiment has failed")
 
 
 def test_worker_and_fork_killed_and_reconcile_alone_recovers(installation: Installation) -> None:
@@ -147,7 +147,7 @@ def test_two_workers_with_the_same_job_do_it_once(installation: Installation) ->
     stage = fresh(stage)
     assert queueing.enqueue(stage)  # told twice: rq keeps one
     assert installation.redis.llen("rq:queue:gpu") == 1
-    installation.redis.rpush("rq:queue:gpu", queueing.job_id(stage))  # and now there are really two
+    installation.redis.rpush("rq:queue:gpu", stage.job_id)  # and now there are really two
     installation.start_worker("gpu")
     installation.start_worker("gpu")
     stage = wait_for(stage, State.DONE, State.FAILED)

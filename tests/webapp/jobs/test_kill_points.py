@@ -31,7 +31,7 @@ _SEED = 13
 
 
 def test_killed_at_any_point_ends_with_the_same_rows_and_bytes(
-    database_file: Path, data_dir: Path, fake_stages: None, tmp_path: Path
+    database_file: Path, data_dir: Path, fake_stages: None, no_redis: None, tmp_path: Path
 ) -> None:
     """200 seeded points; every tenth run is killed a second time while it recovers."""
     made = _make_experiment(data_dir, database_file)
@@ -183,12 +183,3 @@ def data_dir(settings: Any) -> Iterator[Path]:
     settings.DATA_DIR = folder
     yield folder
     shutil.rmtree(folder.parent)
-
-
-@pytest.fixture(autouse=True)
-def _no_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Redis is not there at all: the rows carry the work alone."""
-    import django_rq.settings
-
-    for queue in django_rq.settings.QUEUES.values():
-        monkeypatch.setitem(queue, "URL", f"unix://{tmp_path}/none?db=0")

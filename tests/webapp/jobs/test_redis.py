@@ -21,7 +21,7 @@ from tests.webapp.jobs.installation import (
 )
 from webapp.models import Errand, State
 from webapp.selectors import queues
-from webapp.services import errands, queueing, stages
+from webapp.services import errands, stages
 
 pytestmark = pytest.mark.processes
 
@@ -137,7 +137,7 @@ def test_job_lost_between_queue_and_worker_is_queued_again(installation: Install
     stages.queue_ready(made)
     stage = fresh(stage_of(made))
     installation.redis.delete("rq:queue:gpu")
-    assert django_rq.get_queue("gpu").fetch_job(queueing.job_id(stage)) is not None
+    assert django_rq.get_queue("gpu").fetch_job(stage.job_id) is not None
     installation.start_reconcile()
     installation.start_worker("gpu")
     stage = wait_for(stage, State.DONE, State.FAILED)

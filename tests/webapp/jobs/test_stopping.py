@@ -150,7 +150,7 @@ def test_full_disk_fails_in_words_and_can_be_tried_again(installation: Installat
     installation.start_worker("gpu")
     stage = wait_for(stage, State.FAILED)
     assert stage.error.startswith("The disk is full") and "free some space" in stage.error
-    assert fresh(made).state == State.FAILED
+    wait(lambda: fresh(made).state == State.FAILED, "the experiment has failed")
     done = made.stages.filter(state=State.DONE)
     store = installation.folder / "projects" / made.project.slug / "store" / "stages"
     assert done and all((store / one.folder / "result.json").is_file() for one in done)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -71,9 +73,9 @@ def test_experiment_goes_through_one_worker_and_again_for_nothing(installation: 
     stages.queue_ready(again)
     wait(lambda: State(fresh(again).state).is_over, "the second experiment is over")
     assert fresh(again).state == State.DONE
-    assert all(again.stages.values_list("reused", flat=True))
+    assert all(again.stages.filter(position__gte=stage_of(again).position).values_list("reused", flat=True))
     assert questions(stage_of(again)) == questions(generate) and WeakQuery.objects.count() == 20
-    assert CurvePoint.objects.filter(stage_run=stage_of(again, "tune")).count() == EPOCHS + 1
+    assert CurvePoint.objects.filter(stage_run=stage_of(again, "train")).count() == 21
     assert memory_of(worker.pid) - before < 50
     assert threads_of(worker.pid) == 1
 
@@ -122,9 +124,6 @@ def test_errand_killed_in_the_middle_goes_on_where_it_stood(installation: Instal
     installation.start_worker("short")
     wait(lambda: Event.objects.filter(verb="errand.stepped").count() >= 3, "some steps are done")
     running = wait_for(errand, State.RUNNING)
-    import os
-    import signal
-
     os.kill(installation.child_of(running), signal.SIGKILL)
     errand = wait_for(errand, State.DONE, State.FAILED)
     assert (errand.state, errand.attempt, errand.metrics) == (State.DONE, 2, {"steps": 8})

@@ -219,7 +219,7 @@ def test_no_statement_takes_more_rows_than_a_batch(errand: Errand, monkeypatch: 
     with CaptureQueriesContext(connection) as queries:
         project_delete.run(errand, attempt_at(errand))
     deletions = [query["sql"] for query in queries if query["sql"].startswith('DELETE FROM "webapp_document" WHERE')]
-    assert [sql.count(",") + 1 for sql in deletions[:10]] == [10] * 10
+    assert len([sql for sql in deletions if '"id" <= ' in sql]) == 10
     assert not Document.objects.exists()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -126,6 +128,19 @@ def test_a_log_in_link_ends_after_15_minutes_and_with_a_newer_one(owner: User) -
     made = LoginLink.objects.latest("pk")
     assert timedelta(minutes=14) < login_links.LIFETIME <= timedelta(minutes=15)
     assert made.used is None
+
+
+def test_an_operator_makes_accounts_from_the_command_line(db: None) -> None:
+    out = StringIO()
+    call_command("addperson", "Ops@Example.org", "--name", "Ola", "--operator", stdout=out)
+    person = User.objects.get(email="ops@example.org")
+    assert (person.name, person.is_staff, person.has_usable_password()) == ("Ola", True, False)
+    browser = Client()
+    assert browser.post(out.getvalue().strip().removeprefix("http://127.0.0.1:8000"))["Location"] == "/"
+    assert browser.get("/system/").status_code == 200
+    for wrong in ("ops@example.org", "no address"):
+        with pytest.raises(CommandError):
+            call_command("addperson", wrong, stdout=out)
 
 
 def test_sign_up_is_off_and_its_page_does_not_exist(db: None) -> None:

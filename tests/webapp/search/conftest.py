@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,6 @@ class Script:
         self.asked.append(request)
         prepared = self.answers[request["do"]]
         answer = prepared.pop(0) if len(prepared) > 1 else prepared[0]
-        if isinstance(answer, Callable):
-            answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -24,17 +24,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add what a machine may decide differently."""
         parser.add_argument("--device", default="cpu", help="where texts are encoded: cpu, cuda or auto")
-        parser.add_argument("--threads", type=int, default=0, help="for encoding; 0 is half of the processors")
+        parser.add_argument("--threads", type=int, default=0, help="for encoding; 0 is all processors but one")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve."""
         del args
         try:
-            stopped = run(self._options(options["device"], options["threads"]))
+            run(self._options(options["device"], options["threads"]))
         except SptarError as error:
             raise CommandError(str(error)) from error
-        if not stopped:
-            os._exit(0)  # a thread is in Lucene or torch, which do not survive the end of the interpreter
+        os._exit(0)  # as `run` advises
 
     def _options(self, device: str, threads: int) -> Options:
         return Options(
