@@ -7,7 +7,8 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "t" * 40)
 if "SPTAR_DATA" not in os.environ:
     os.environ["SPTAR_DATA"] = tempfile.mkdtemp(prefix="sptar-tests-")
 
-from webapp.settings import *  # noqa: E402, F403  the environment must be set before
+from webapp.settings import *  # noqa: F403  the environment must be set before
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"  # noqa: F405
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405  whitenoise warns of a folder that is not there

@@ -21,7 +21,7 @@ from webapp.models import Membership, Project, Role, User
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 PROJECT = [name for name, case in CASES.items() if case.role]
-WITH_IDS = [name for name, case in CASES.items() if case.role and case.ids]
+WITH_IDS = [name for name in PROJECT if any(isinstance(row, str) for row in CASES[name].ids.values())]
 PUBLIC = [name for name, case in CASES.items() if case.public]
 PRIVATE = [name for name in CASES if name not in PUBLIC]
 POST_ONLY = [name for name, case in CASES.items() if case.methods == ("POST",)]
@@ -91,8 +91,6 @@ def test_the_ids_of_another_project_are_not_found_through_ones_own(
 ) -> None:
     own = Project.objects.create(name="Own")
     Membership.objects.create(project=own, user=stranger, role=Role.OWNER)
-    if all(isinstance(row, tuple) for row in CASES[name].ids.values()):
-        pytest.skip("its addresses hold no id of a row")
     before = snapshot()
     for method in CASES[name].methods:
         answer = outsider.generic(method, address(name, rows, own.slug))

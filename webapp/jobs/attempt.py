@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from types import FrameType
 from typing import Any
@@ -182,7 +182,8 @@ def _guard(attempt: Attempt, over: threading.Event) -> None:
 def _end_process(attempt: Attempt) -> None:
     """End this process and all that it started: it is in a call that neither sees signals nor returns."""
     if attempt.stop is Stop.CANCEL:
-        leases.cancel(attempt.row)
+        with suppress(OperationalError, InterfaceError):  # then the lease ends it
+            leases.cancel(attempt.row)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -47,7 +47,11 @@ class Quarantine:
             suspects = self._suspects(inputs)
             found = self._culprit(suspects)
             if found is not None:
-                self._set_aside(found, result_folder(self._config, inputs, self._store))
+                before = result_folder(self._config, inputs, self._store)
+                self._set_aside(found, before)
+                probes = [result_folder(*self._probing(order), self._store) for order in _orders(suspects)]
+                for folder in (before, *probes):
+                    _forget(folder)
             elif suspects:
                 self._probe(suspects)
         return self._without(self._row.aside)
@@ -90,8 +94,7 @@ class Quarantine:
             )  # fmt: skip
         finally:
             # Whatever came here did not crash: what a probe that was called off leaves would accuse the wrong one.
-            for left in folder.parent.glob(f"{folder.name}.attempt-*"):
-                shutil.rmtree(left, ignore_errors=True)
+            _forget(folder)
 
     def _probing(self, order: Sequence[str]) -> tuple[StageConfig, Inputs]:
         """Settings and inputs of a probe: these documents alone, in this order, each a shard."""
@@ -162,6 +165,11 @@ def _number(shard: Path) -> int:
 
 def _read_pool(prepare: Path) -> list[str]:
     return [row["doc_id"] for row in read_jsonl(prepare / POOL_FILE)]
+
+
+def _forget(folder: Path) -> None:
+    for left in folder.parent.glob(f"{folder.name}.attempt-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _take_along(before: Path, after: Path) -> None:

@@ -155,20 +155,23 @@ def test_two_workers_with_the_same_job_do_it_once(installation: Installation) ->
     assert documents_of(stage) == expected(8)
 
 
-def test_document_that_crashes_the_model_is_set_aside_and_named(installation: Installation) -> None:
+@pytest.mark.parametrize("culprit", ["doc-4", "doc-6"], ids=["first of its shard", "in its shard"])
+def test_document_that_crashes_the_model_is_set_aside_and_named(installation: Installation, culprit: str) -> None:
     """T21: two crashes at the same place, then the culprit is found, and all others get their questions."""
     made = installation.experiment(documents=12, shard=4)
     stage = stage_of(made)
-    installation.set("poison", "doc-6")
+    installation.set("poison", culprit)
     stages.queue_ready(made)
     installation.start_worker("gpu")
     stage = wait_for(stage, State.DONE, State.FAILED)
     assert stage.state == State.DONE, stage.error
-    assert stage.aside == stage.metrics["set_aside"] == ["doc-6"]
-    assert "'doc-6'" in stage.metrics["sentence"]
-    assert documents_of(stage) == expected(12, without=("doc-6",))
+    assert stage.aside == stage.metrics["set_aside"] == [culprit]
+    assert f"'{culprit}'" in stage.metrics["sentence"]
+    assert documents_of(stage) == expected(12, without=(culprit,))
     assert WeakQuery.objects.count() == 11  # none is left under the name of the result that was not to be
-    assert Event.objects.get(verb="document.set_aside").facts["doc_id"] == "doc-6"
+    store = installation.folder / "projects" / made.project.slug / "store" / "stages"
+    assert not list(store.glob("*.attempt-*"))
+    assert Event.objects.get(verb="document.set_aside").facts["doc_id"] == culprit
 
 
 def test_model_that_always_crashes_blames_no_document(installation: Installation) -> None:
