@@ -14,8 +14,8 @@ documents into a list of model objects and saves that by one call; ours is what 
 of its file. `checks.extra_mb` is what the whole work of such an upload (checking, health report, rows) adds to the
 memory of its process, `checks.upload_rows_per_s` its speed.
 
-With DATABASE_URL or TEST_POSTGRES_URL of a PostgreSQL server that answers, everything is measured there too, in databases
-of their own that go afterwards: `checks.postgres`.
+With DATABASE_URL or TEST_POSTGRES_URL of a PostgreSQL server that answers, everything is measured there too, in
+databases of their own that go afterwards: `checks.postgres`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import random
 import secrets
@@ -36,6 +37,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -79,7 +81,7 @@ class Site:
 
     def run(self, *words: str) -> dict[str, Any]:
         """Run a command of benchmarks.web_site to its end."""
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 our own module
             [sys.executable, "-m", "benchmarks.web_site", *words],
             cwd=_ROOT, env=self.environment, stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
@@ -89,7 +91,9 @@ class Site:
     @contextmanager
     def process(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a process until the block ends."""
-        process = subprocess.Popen([sys.executable, *words], cwd=_ROOT, env=self.environment, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(  # noqa: S603 our own commands
+            [sys.executable, *words], cwd=_ROOT, env=self.environment, stdout=subprocess.DEVNULL
+        )
         try:
             yield process
         finally:
@@ -199,23 +203,22 @@ def address(kind: str, about: Mapping[str, Any], draw: random.Random) -> str:
     if kind == "documents":
         return f"{base}/documents/?after={about['first'] + draw.randrange(about['documents'])}"
     if kind == "search":
-        return f"{base}/documents/?{urlencode({'q': ' '.join(draw.choices(vocabulary_head(), k=2))})}"
+        return f"{base}/documents/?{urlencode({'q': ' '.join(draw.choices(query_words(), k=2))})}"
     if draw.random() < 0.5:
         return f"{base}/examples/?split={draw.choice(('train', 'dev', 'test'))}"
     return f"{base}/examples/?before={about['newest'] - draw.randrange(about['examples'])}"
 
 
-def vocabulary_head(_words: list[str] = []) -> list[str]:  # noqa: B006 made once
+@cache
+def query_words() -> list[str]:
     """The words that queries are made of."""
-    if not _words:
-        _words.extend(vocabulary()[:_FREQUENT])
-    return _words
+    return vocabulary()[:_FREQUENT]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+    return ordered[max(1, math.ceil(share * len(ordered))) - 1]
 
 
 def measure(folder: Path, database: Databases, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -138,6 +138,12 @@ TERMS: tuple[Term, ...] = (
         "question is probably too vague or wrong, and it is left out.",
     ),
     Term(
+        "dataset in one zip",
+        "BEIR",
+        "A usual way to keep a collection in files: corpus.jsonl with the documents, queries.jsonl with the questions, "
+        "and qrels with the judgements for training, held-out and test.",
+    ),
+    Term(
         "keyword search",
         "BM25",
         "Finds documents that share words with the question and weighs rare words more. It needs no training, has been "

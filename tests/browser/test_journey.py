@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.crawl import kind_of, reachable
 from tests.webapp.operations.started import Up
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -149,24 +150,15 @@ def test_every_page_has_no_serious_violation_no_dead_link_and_fits_a_phone(
 ) -> None:
     assert state, "the journey before this test did not come far enough"
     found: list[str] = []
-    seen: set[str] = set()
-    waiting = ["/", state["project"]]
-    while waiting:
-        address = waiting.pop(0)
-        pattern = re.sub(r"\d+", "N", urlsplit(address).path)
-        if pattern in seen:
-            continue
-        seen.add(pattern)
-        answer = page.request.get(address)
-        if answer.status >= 400:
-            found.append(f"{address}: status {answer.status}")
-        if answer.status >= 400 or "text/html" not in answer.headers.get("content-type", ""):
-            continue
-        page.goto(address)
-        found += look_at(page, address)
-        waiting += [link for link in links_of(page, site.address) if link not in waiting]
+    pages = set()
+    for address, status in reachable(page, site.address, "/", state["project"]):
+        if status >= 400:
+            found.append(f"{address}: status {status}")
+        elif urlsplit(page.url).path == urlsplit(address).path:
+            pages.add(kind_of(address))
+            found += look_at(page, address)
     assert found == []
-    assert len(seen) > 25, sorted(seen)
+    assert len(pages) > 25, sorted(pages)
 
 
 def look_at(page: Page, address: str) -> list[str]:
@@ -184,13 +176,6 @@ def look_at(page: Page, address: str) -> list[str]:
         found.append(f"{address}: {width} px wide on a screen of 390")
     page.set_viewport_size({"width": 1280, "height": 900})
     return found
-
-
-def links_of(page: Page, site: str) -> list[str]:
-    """Addresses of this site that the page links to."""
-    found = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)")
-    parts = [urlsplit(address) for address in found if address.startswith(f"{site}/")]
-    return list(dict.fromkeys(part.path + (f"?{part.query}" if part.query else "") for part in parts))
 
 
 def test_no_text_of_a_document_stands_in_a_log(site: Up, state: dict[str, str]) -> None:

@@ -37,6 +37,7 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads ruin each other on a shared machine
     "PYTHONUNBUFFERED": "1",  # the log is read while it grows
+    "PYTHONWARNINGS": "ignore::FutureWarning",  # what libraries tell one another's developers
 }
 
 

@@ -99,8 +99,8 @@ def _mark(project: Project, batch: str, ranked: Mapping[str, Mapping[str, Any]])
     WeakQuery.objects.bulk_update(changed, ["rank", "dropped"], batch_size=_CHUNK)
 
 
-def chunks(values: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:
-    """The values in lists of `size`, the last one shorter."""
+def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """The values in lists of a size that one transaction takes."""
     left = iter(values)
-    while chunk := list(islice(left, size)):
+    while chunk := list(islice(left, _CHUNK)):
         yield chunk

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import django_rq
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
@@ -65,23 +66,34 @@ class Reconciler:
 
 def expire_leases() -> None:
     """Queue the next attempt at work whose process is gone: its lease ended and nobody renewed it."""
-    taken = [*_rows(State.RUNNING, lease_until__lt=Now()), *_rows(State.QUEUED, lease_until__lt=Now())]
-    for work in taken:
-        if leases.crash(work, crash_sentence("no sign of life")):
+    for state in (State.RUNNING, State.QUEUED):
+        for work in _rows(state, lease_until__lt=Now()):
+            _expire(work)
+
+
+def _expire(work: StageRun | Errand) -> None:
+    with transaction.atomic():
+        # Seen again under the lock: a slow process may have renewed its lease just now.
+        rows = leases.rows_of(type(work)).select_for_update()
+        seen = rows.filter(pk=work.pk, attempt=work.attempt, lease_until__lt=Now()).first()
+        if seen is not None and leases.crash(seen, crash_sentence("no sign of life")):
             _log.info("%s held its lease no longer.", work.job_id)
 
 
 def queue_waiting() -> None:
     """Queue steps whose inputs are done: the process that finished the last one may have died before it did so."""
-    waiting = StageRun.objects.filter(state=State.WAITING, experiment__project__deleted=None)
-    for experiment in Experiment.objects.filter(pk__in=waiting.values("experiment")):
+    for experiment in _open_experiments().filter(project__deleted=None):
         stages.queue_ready(experiment)
 
 
 def settle_experiments() -> None:
     """Bring experiments that are not over into line with their steps."""
-    for experiment in Experiment.objects.filter(state__in=[State.QUEUED, State.RUNNING]):
+    for experiment in _open_experiments():
         stages.settle(experiment)
+
+
+def _open_experiments() -> QuerySet[Experiment]:
+    return Experiment.objects.filter(state__in=[State.QUEUED, State.RUNNING])
 
 
 def cancel_deleted() -> None:

@@ -72,7 +72,7 @@ class Archive:
             raise EntryError("the file is packed by an unusual method")
         try:
             with self._zip.open(entry) as stream:
-                yield from read_blocks(stream, self._budget)  # type: ignore[arg-type]  # it reads bytes
+                yield from read_blocks(stream, self._budget)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise EntryError("the file is damaged in the archive") from error
 

@@ -129,7 +129,7 @@ def _read_pdf(path: Path, limits: _Limits) -> tuple[str, str]:
     if pages > limits.pages:
         raise Refused(f"it has {pages:,} pages; at most {limits.pages:,} are read, so split it")
     text = _join((_tidy(page.extract_text()) for page in reader.pages), limits)
-    return str((reader.metadata or {}).get("/Title") or ""), text
+    return str(reader.metadata.get("/Title") or "") if reader.metadata else "", text
 
 
 def _refuse_password() -> NoReturn:

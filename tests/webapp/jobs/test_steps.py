@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from tests.webapp.jobs.installation import Installation, fresh
+from webapp.jobs import leases
 from webapp.jobs.reconcile import Reconciler
 from webapp.models import Event, Experiment, Project, StageRun, State, User
 from webapp.services import stages
@@ -128,8 +131,6 @@ def test_reconcile_queues_what_was_left_waiting(make: Make) -> None:
 
 
 def test_reconcile_calls_off_the_work_of_a_deleted_project(make: Make) -> None:
-    from django.utils import timezone
-
     made = make(upto="tune")
     stages.queue_ready(made)
     Project.objects.update(deleted=timezone.now())
@@ -143,6 +144,19 @@ def test_reconcile_settles_an_experiment_whose_last_process_died(make: Make) -> 
     made.stages.update(state=State.DONE)
     Reconciler().run()
     assert fresh_experiment(made).state == State.DONE
+
+
+def test_reconcile_takes_a_lease_that_ran_out_and_no_other(make: Make) -> None:
+    made = make(arms=("inpars", "sptar"), upto="tune")
+    stages.queue_ready(made)
+    gone, alive = (made.stages.get(step_id=step) for step in ("tune", "select.inpars"))
+    for stage in (gone, alive):
+        assert leases.claim(StageRun, stage.pk, 1) is not None
+    StageRun.objects.filter(pk=gone.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    Reconciler().run()
+    gone, alive = fresh(gone), fresh(alive)
+    assert (gone.state, gone.attempt, gone.crashes) == (State.QUEUED, 2, 1)
+    assert (alive.state, alive.attempt, alive.crashes) == (State.RUNNING, 1, 0)
 
 
 def test_retry_gives_a_live_lease_to_nobody(make: Make, owner: User) -> None:

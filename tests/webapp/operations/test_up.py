@@ -21,7 +21,7 @@ pytestmark = pytest.mark.processes
 
 NAMES = {"redis", "web", "search", "worker-stages", "worker-short", "reconcile"}
 SECRET = "a-secret-key-that-must-not-be-seen-" + "z" * 30
-PASSWORD = "a-password-that-must-not-be-seen"  # noqa: S105 of no real server
+PASSWORD = "a-password-that-must-not-be-seen"
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""`make screenshots`: every page of the sample project, wide and narrow, light and dark, as small pictures.
+
+Starts the application with the sample on `var/screenshots` (or $SPTAR_DATA), waits until its experiment is done, which
+takes about 15 minutes the first time, and then follows every link.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import find_browser, launch
+from tests.browser.crawl import kind_of, reachable
+from tests.webapp.operations.machines import ROOT, Machine
+from tests.webapp.operations.started import Up, free_port
+
+SIZES = {1280: 800, 390: 844}  # width and height of the screen
+_TALLEST = 1500  # pixels of a page that a picture shows
+_COLOURS = 48
+_PATIENCE = 3600.0  # seconds for the sample's experiment
+
+
+def take_all(site: Up, browser: Browser, out: Path) -> list[str]:
+    """Picture every page; return the names, without size and theme."""
+    out.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(base_url=site.address, reduced_motion="reduce")
+    page = context.new_page()
+    link = re.search(r"http://\S+/login/link/\S+", site.said)
+    if link is None:
+        raise SystemExit(f"No log-in link: {site.said}")
+    page.goto("/login/")
+    names = [take(page, "login", out)]
+    page.goto(link[0])
+    names.append(take(page, "login-link", out))
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{site.address}/")
+    sample = page.locator("main a[href^='/p/']").first.get_attribute("href") or "/"
+    for address, status in reachable(page, site.address, "/", sample):
+        if status < 400 and urlsplit(page.url).path == urlsplit(address).path:
+            names.append(take(page, name_of(address), out))
+    context.close()
+    return names
+
+
+def name_of(address: str) -> str:
+    """A file name for the kind of a page: `documents-upload` for /p/abc/documents/upload/."""
+    parts = [part for part in kind_of(address).strip("/").split("/") if part]
+    if parts[:1] == ["p"]:
+        parts = parts[2:] or ["project"]
+    return "-".join("one" if part == "N" else part for part in parts) or "home"
+
+
+def take(page: Page, name: str, out: Path) -> str:
+    """Four pictures of the page as it stands."""
+    for width, height in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_load_state("networkidle")
+            tall = min(_TALLEST, int(page.evaluate("document.documentElement.scrollHeight")))
+            shown = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": max(tall, height)})
+            shrink(shown).save(out / f"{name}.{width}.{scheme}.png", optimize=True)
+    return name
+
+
+def shrink(picture: bytes) -> Image.Image:
+    """The same picture with few colours: a tenth of the bytes."""
+    return Image.open(io.BytesIO(picture)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+
+
+def main() -> None:
+    """Start, wait, take, stop."""
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
+    arguments = parser.parse_args()
+    if not find_browser():
+        raise SystemExit("Screenshots need a browser; on Debian: apt-get install chromium")
+    data = Path(os.environ.get("SPTAR_DATA", str(ROOT / "var" / "screenshots"))).resolve()
+    data.parent.mkdir(parents=True, exist_ok=True)
+    site = Up(Machine(data, {"PORT": str(free_port()), "SECRET_KEY": ""}), "--sample")
+    try:
+        site.wait(lambda: "sample experiment is" in site.said, _PATIENCE)
+        with sync_playwright() as playwright:
+            browser = launch(playwright)
+            names = take_all(site, browser, arguments.out)
+            browser.close()
+    finally:
+        site.stop()
+    sys.stdout.write(f"{len(names)} pages in {arguments.out}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Generated questions as rows: none lost, none doubled, and a person's verdict outlives everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sptar_engine.artifacts import write_jsonl
+from tests.webapp.jobs.installation import Installation
+from webapp.jobs import questions
+from webapp.jobs.attempt import Attempt
+from webapp.jobs.questions import Questions, mark_ranks
+from webapp.models import StageRun, WeakQuery
+from webapp.services import stages
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_redis", "fake_stages")]
+
+BATCH = "generate-0123456789abcdef"
+
+
+@pytest.fixture
+def attempt(data_dir: Path) -> Attempt:
+    made = Installation(data_dir, data_dir / "none.sock", "").experiment(upto="generate")
+    stages.queue_ready(made)
+    found = Attempt.claim(StageRun, made.stages.get(stage="generate").pk, 1)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def rows(attempt: Attempt, tmp_path: Path) -> Questions:
+    return Questions(attempt, attempt.row.experiment.project, tmp_path, BATCH)
+
+
+def draft(name: str, text: str | None = None, reason: str = "") -> dict[str, str]:
+    text = f"what is {name}" if text is None else text
+    return {
+        "weak_id": f"w-{name}",
+        "doc_id": name,
+        "raw": f" {text}\n",
+        "query": "" if reason else text,
+        "reason": reason,
+    }
+
+
+def write_shard(folder: Path, number: int, attempt_number: int, *drafts: dict[str, str]) -> None:
+    write_jsonl(folder / f"{BATCH}.attempt-{attempt_number}" / "scratch" / f"shard-{number:06d}-aa.jsonl", drafts)
+
+
+def write_result(folder: Path, *drafts: dict[str, str]) -> Path:
+    write_jsonl(folder / BATCH / "weak.jsonl", [one for one in drafts if not one["reason"]])
+    write_jsonl(folder / BATCH / "dropped.jsonl", [one for one in drafts if one["reason"]])
+    return folder / BATCH
+
+
+def found() -> list[tuple[Any, ...]]:
+    return list(WeakQuery.objects.order_by("id").values_list("weak_id", "text", "dropped"))
+
+
+def test_shards_become_rows_as_they_come_and_once(rows: Questions, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, 1, draft("a"), draft("b", "12 34", "letterless"))
+    rows.collect()
+    write_shard(tmp_path, 1, 1, draft("c"))
+    rows.collect()
+    rows.collect()
+    assert found() == [("w-a", "what is a", ""), ("w-b", "12 34", "letterless"), ("w-c", "what is c", "")]
+
+
+def test_half_written_shard_waits_for_the_next_report(rows: Questions, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, 1, draft("a"))
+    shard = next(tmp_path.glob("*/scratch/*"))
+    whole = shard.read_text()
+    shard.write_text(whole[:20])
+    rows.collect()
+    assert found() == []
+    shard.write_text(whole)
+    rows.collect()
+    assert len(found()) == 1
+
+
+def test_result_completes_what_the_shards_began(rows: Questions, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, 1, draft("a"))
+    rows.collect()
+    folder = write_result(tmp_path, draft("a"), draft("b"), draft("c", "…", "empty"))
+    rows.complete(folder)
+    rows.complete(folder)
+    assert found() == [("w-a", "what is a", ""), ("w-b", "what is b", ""), ("w-c", "…", "empty")]
+
+
+def test_row_that_the_result_does_not_have_goes_unless_a_person_judged_it(rows: Questions, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, 1, draft("a"), draft("x"), draft("y"))
+    rows.collect()
+    WeakQuery.objects.filter(weak_id="w-y").update(verdict="accept")
+    rows.complete(write_result(tmp_path, draft("a")))
+    assert [row[0] for row in found()] == ["w-a", "w-y"]
+
+
+def test_long_result_is_written_in_pieces(rows: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "_CHUNK", 7)
+    rows.complete(write_result(tmp_path, *(draft(str(number)) for number in range(40))))
+    assert len(found()) == 40
+
+
+def test_text_of_a_model_is_stored_whatever_it_is(rows: Questions, tmp_path: Path) -> None:
+    rows.complete(write_result(tmp_path, draft("a", "what\0is <script>"), draft("b", "x" * 5000)))
+    assert [len(row[1]) for row in found()] == [16, 2000]
+    assert found()[0][1] == "what\N{REPLACEMENT CHARACTER}is <script>"
+
+
+def test_ranks_are_written_to_the_batch_they_belong_to(
+    rows: Questions, attempt: Attempt, tmp_path: Path, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    rows.complete(write_result(tmp_path, draft("a"), draft("b"), draft("c")))
+    project = attempt.row.experiment.project
+    other = WeakQuery.objects.create(project=project, batch="generate-other", weak_id="w-a", doc_id="a", text="same")
+    verdicts = [("a", 1, ""), ("b", None, "rank"), ("c", 4, "duplicate")]
+    write_jsonl(
+        tmp_path / "ranks.jsonl",
+        ({"weak_id": f"w-{name}", "rank": rank, "kept": not why, "reason": why} for name, rank, why in verdicts),
+    )
+    mark_ranks(attempt, project, BATCH, tmp_path)
+    assert list(WeakQuery.objects.filter(batch=BATCH).order_by("id").values_list("rank", "dropped")) == [
+        (1, ""), (None, "rank"), (4, "duplicate"),
+    ]  # fmt: skip
+    other.refresh_from_db()
+    assert other.rank is None
+    with django_assert_max_num_queries(4):  # nothing changed, nothing written
+        mark_ranks(attempt, project, BATCH, tmp_path)
