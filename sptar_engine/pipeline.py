@@ -6,7 +6,6 @@ writer of `result.json`, which is written last: a folder that has one is finishe
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import importlib.metadata
 import logging
@@ -22,6 +21,7 @@ from typing import Any
 from sptar_engine import catalog
 from sptar_engine.artifacts import checksums, content_hash, read_json, sha256_file, sha256_json, write_json
 from sptar_engine.configs import StageConfig
+from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageError, StaleAttempt
 from sptar_engine.registry import STAGES, Run
 from sptar_engine.stage import SCRATCH, Progress, StageContext, StageOutput
@@ -33,7 +33,6 @@ _NO_ARTIFACTS = frozenset({RESULT, SCRATCH})
 GIVEN = ("dataset", "decisions")
 """Roles of what a user gives; all others are finished stages."""
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN = ("digest", "config", "metrics", "versions")
 _KEY_LENGTH = 16  # hex digits of the folder name: 64 bits, ample for one project's store
 _DATASET_FILES = ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv", "pairs.*")
@@ -268,20 +267,12 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _is_full_disk(error):
+        if is_full_disk(error):
             raise StageError(
                 f"The disk is full: {folder.parent} could not take more. What was finished stays; "
                 "free some space and start the same command again."
             ) from error
         raise
-
-
-def _is_full_disk(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _DISK_FULL
-    # safetensors wraps the system's error in one of its own and keeps the number in the text alone.
-    is_wrapped = type(error).__name__ == "SafetensorError"
-    return is_wrapped and any(f"(os error {number})" in str(error) for number in _DISK_FULL)
 
 
 def _versions() -> dict[str, str]:

@@ -54,7 +54,6 @@ class Line:
     number: int
     path: str
     marks: tuple[Mark, ...]
-    legend_x: float
     legend: str
 
 
@@ -289,7 +288,7 @@ def _line(series: Series, number: int, place: _Place) -> Line:
         for spot, point in zip(spots, series.points, strict=True)
         if few
     )
-    return Line(series.name, number, path, marks, 14.0, _shape(shape, 14.0, 7.0))
+    return Line(series.name, number, path, marks, _shape(shape, 14.0, 7.0))
 
 
 def _shape(shape: str, x: float, y: float) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webapp.experiment_words import SHORT_ARM_WORDS, STAGE_WORDS
+from webapp.models import Grade
+from webapp.selectors.jobs import ERRANDS
+
 VERBS: dict[str, str] = {
     "project.created": "created the project “{name}”",
     "project.changed": "changed the name or description of the project to “{name}”",
@@ -16,34 +20,34 @@ VERBS: dict[str, str] = {
     "member.left": "left the project",
     "invitation.revoked": "withdrew an invitation for the role {role}",
     "upload.received": "uploaded “{name}”",
-    "upload.check_started": "had upload {upload} checked",
-    "upload.checked": "checked upload {upload}: {good} good rows, {bad} bad ones",
-    "upload.refused": "refused upload {upload}",
-    "upload.accepted": "imported the good rows of upload {upload} and left {left_out} out",
-    "upload.reopened": "went back to the choices of upload {upload}",
-    "upload.retried": "tried upload {upload} again",
-    "upload.cancelled": "cancelled upload {upload}",
-    "upload.discarded": "discarded upload {upload}",
+    "upload.check_started": "had {file} checked",
+    "upload.checked": "checked {file}: {good:good row}, {bad:bad one}",
+    "upload.refused": "refused {file}",
+    "upload.accepted": "imported the good rows of {file} and left {left_out} out",
+    "upload.reopened": "went back to the choices of {file}",
+    "upload.retried": "tried {file} again",
+    "upload.cancelled": "cancelled {file}",
+    "upload.discarded": "discarded {file}",
     "corpus.imported": "made version {version} of the documents, {documents} in all",
     "corpus.used": "switched to version {version} of the documents",
     "corpus.cut": "made version {version} of the documents by cutting them anew",
-    "corpus.topics_found": "found the topics of version {version} of the documents",
+    "corpus.topics_found": "found {topics:topic} in version {version} of the documents",
     "document.set_aside": "set document {doc_id} aside in experiment {experiment}: the step failed on it twice",
     "guideline.written": "wrote version {version} of the guidelines",
-    "query.written": "wrote questions: {questions}",
-    "query.edited": "reworded question {query}",
-    "query.annotated": "wrote a note on question {query}",
-    "query.deleted": "deleted question {query}",
-    "query.finished": "finished question {query}",
-    "query.flagged": "flagged or unflagged question {query}",
-    "query.reopened": "opened question {query} again",
-    "query.skipped": "skipped question {query}",
-    "judgement.given": "graded a document for question {query}: {grade}",
-    "judgement.rest": "graded the rest of the results of question {query} as not relevant: {documents}",
-    "judgement.seconded": "judged question {query} as a second person",
-    "judgement.settled": "settled a disagreement on question {query}: {grade}",
-    "example.imported": "imported examples",
-    "example.bulk": "changed several examples at once",
+    "query.written": "wrote {questions:question}",
+    "query.edited": "reworded {question}",
+    "query.annotated": "wrote a note on {question}",
+    "query.deleted": "deleted {question}",
+    "query.finished": "finished {question}",
+    "query.flagged": "flagged or unflagged {question}",
+    "query.reopened": "opened {question} again",
+    "query.skipped": "skipped {question}",
+    "judgement.given": "graded a document for {question}: {grade}",
+    "judgement.rest": "graded the rest of the results of {question} as not relevant: {documents:document}",
+    "judgement.seconded": "judged {question} as a second person",
+    "judgement.settled": "settled a disagreement on {question}: {grade}",
+    "example.imported": "imported examples: {questions:new question}, {pairs:grade}",
+    "example.bulk": "changed {examples:example} at once: {action}",
     "example.undone": "undid: {step}",
     "example.document_skipped": "skipped a suggested document",
     "experiment.started": "started experiment {experiment} (preset {preset})",
@@ -53,10 +57,13 @@ VERBS: dict[str, str] = {
     "experiment.retried": "had experiment {experiment} go on",
     "experiment.done": "finished experiment {experiment}",
     "experiment.failed": "could not finish experiment {experiment}",
-    "stage.cancelled": "cancelled the step {step} of experiment {experiment}",
-    "errand.cancelled": "cancelled a job ({kind})",
+    "stage.cancelled": "cancelled the step “{stage}” of experiment {experiment}",
+    "errand.cancelled": "cancelled the job “{job}”",
 }
-"""What an event did, with the facts it needs. The name of the person stands before it."""
+"""What an event did, with the facts it needs; `{pairs:grade}` is counted: `1 grade`, `2 grades`.
+
+The name of the person stands before it. `question`, `file`, `stage`, `job`, `grade` and `action` are put into words.
+"""
 
 NOUNS: dict[str, str] = {
     "upload": "Uploads",
@@ -82,18 +89,55 @@ def sentence(verb: str, facts: Mapping[str, Any]) -> str:
     if words is None:
         noun, _, past = verb.partition(".")
         return f"{past.replace('_', ' ') or 'changed'}: {noun.replace('_', ' ')}{_plain(facts)}"
-    return words.format_map(_Known(facts))
+    return words.format_map(_Known({**facts, **_in_words(facts)}))
 
 
 class _Known(dict[str, Any]):
     """Facts by name; one that an event lacks or that is nothing is a dash."""
 
-    def __missing__(self, key: str) -> str:
-        return "-"
+    def __missing__(self, key: str) -> _Word:
+        return _Word("-")
 
     def __getitem__(self, key: str) -> Any:
         found = super().__getitem__(key)
-        return "-" if found is None else found
+        return _Number(found) if isinstance(found, int) else _Word("-" if found is None else found)
+
+
+class _Number(int):
+    """Counts the noun that stands behind its colon."""
+
+    def __format__(self, noun: str) -> str:
+        return f"{int(self):,} {noun if self == 1 else f'{noun}s'}" if noun else str(int(self))
+
+
+class _Word(str):
+    """Stands in for a number that an old event did not keep, too."""
+
+    __slots__ = ()
+
+    def __format__(self, noun: str) -> str:
+        return f"some {noun}s" if noun else str(self)
+
+
+def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a fact that is an id or a name of ours is called. Old events have the id and no text."""
+    found = {}
+    if "query" in facts:
+        found["question"] = f"“{facts['text']}”" if facts.get("text") else f"question {facts['query']}"
+    if "upload" in facts:
+        found["file"] = f"“{facts['name']}”" if facts.get("name") else f"upload {facts['upload']}"
+    if "step" in facts:
+        stage, _, rest = str(facts["step"]).partition(".")
+        arm = rest.partition(".")[0]
+        found["stage"] = STAGE_WORDS.get(stage, stage) + (f": {SHORT_ARM_WORDS.get(arm, arm)}" if arm else "")
+    if "kind" in facts:
+        found["job"] = ERRANDS.get(facts["kind"], str(facts["kind"]))
+    if "grade" in facts:
+        grade = facts["grade"]
+        found["grade"] = Grade(grade).label if grade in Grade.values else "no grade any more"
+    if "action" in facts:
+        found["action"] = str(facts.get("words") or facts["action"]).replace("-", " ")
+    return found
 
 
 def _plain(facts: Mapping[str, Any]) -> str:

@@ -272,8 +272,9 @@ STEPS: tuple[StepHelp, ...] = (
     ),
     StepHelp(
         "Review", "eye",
-        "Look at some of the generated questions and sort out the bad ones. Optional, and worth it.",
-        "A quarter of an hour for fifty questions.",
+        "Read some of the generated questions on the page of the experiment, beside the documents they ask about: do "
+        "they sound like your colleagues? Optional, nothing waits for it.",
+        "A few minutes. More and better examples make better questions.",
     ),
     StepHelp(
         "Train", "activity",
@@ -298,8 +299,10 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("Enter", "presses the button, sends the field"),
     ("Esc", "closes a menu or a dialog"),
     ("?", "shows the keys of a page that has some"),
+    ("J K", "next, previous document to grade; ↓ and ↑ do the same"),
     ("1 2 3", "while grading: partly relevant, relevant, exactly this"),
     ("0", "while grading: not relevant"),
+    ("X", "none of the rest is relevant"),
     ("N", "next question or document"),
     ("S", "skip, with a reason"),
     ("U", "undo the last decision"),

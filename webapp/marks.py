@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _WORD = re.compile(r"\w+")
-_ENDINGS = ("ingly", "edly", "ing", "ies", "ed", "es", "ly", "s")
+_ENDINGS = ("ingly", "edly", "ing", "ed", "es", "ly", "s")
 _STEM = 3  # letters that must be left of a word
 _COMMON = frozenset({
     "a", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "do", "does", "for", "from", "had",
@@ -60,6 +60,8 @@ def stems(question: str) -> frozenset[str]:
 
 def _stem(word: str) -> str:
     word = word.casefold()
+    if word.endswith("ies") and len(word) - len("ies") >= _STEM:
+        return word.removesuffix("ies") + "y"
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _STEM:
             return word.removesuffix(ending).rstrip("e")

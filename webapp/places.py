@@ -49,11 +49,6 @@ def experiment_folder(experiment: Experiment) -> Path:
     return project_folder(experiment.project) / "experiments" / experiment.slug
 
 
-def decisions_file(experiment: Experiment) -> Path:
-    """The verdicts on generated questions that an experiment was started with (sptar_engine.training.decisions)."""
-    return experiment_folder(experiment) / "decisions.jsonl"
-
-
 def log_file(work: StageRun | Errand) -> Path:
     """What the processes of a step or an errand said, one attempt after the other."""
     project = work.experiment.project if isinstance(work, StageRun) else work.project

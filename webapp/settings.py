@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "webapp.middleware.own_method_page",
 ]
 
 CONTENT_SECURITY_POLICY = {
@@ -176,11 +177,13 @@ LOGIN_PAUSE = 600
 
 REDIS_SOCKET = DATA_DIR / "redis" / "redis.sock"
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{REDIS_SOCKET}?db=0")
+# Seconds: a Redis that hangs holds no page for long. A worker waits longer for its next job; rq raises the limit for
+# that. They stand in the URL, since django_rq hands no other settings on; what REDIS_URL itself says comes first.
+REDIS_LIMITS = "socket_connect_timeout=2&socket_timeout=3&health_check_interval=30"
 _QUEUE = {
-    "URL": REDIS_URL,
+    "URL": f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{REDIS_LIMITS}",
     "DEFAULT_TIMEOUT": 48 * 3600,  # seconds; the jobs keep their own time limits (webapp.jobs)
     "SERIALIZER": "rq.serializers.JSONSerializer",
-    "REDIS_CLIENT_KWARGS": {"socket_connect_timeout": 2, "health_check_interval": 30},
 }
 RQ_QUEUES = {name: dict(_QUEUE) for name in ("gpu", "cpu", "short")}
 RQ = {"JOB_CLASS": "webapp.jobs.job_class.SptarJob", "SHOW_ADMIN_LINK": False, "COMMIT_MODE": "auto"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 
+from sptar_engine.disk import is_full_disk
+
 _SPARE = 256 << 20  # bytes of the disk that an upload leaves free: the database and the jobs write too
-_STALE = 24 * 3600  # seconds after which a file in `incoming` belongs to a process that died
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_STALE = 24 * 3600  # seconds after which what lies in a scratch folder belongs to a process that died
 
 
 class ReceivedFile(UploadedFile):
@@ -36,10 +37,13 @@ class ReceivedFile(UploadedFile):
         """Where it lies until it is moved."""
         return str(self._path)
 
-    def move_to(self, target: Path) -> None:
-        """Give it a place on the same disk, on which its bytes then are for good."""
+    def sync(self) -> None:
+        """Bring its bytes to the disk for good, which may take a minute: call it before a transaction, not in one."""
         self.file.flush()
         os.fsync(self.file.fileno())
+
+    def move_to(self, target: Path) -> None:
+        """Give it, synced, a place on the same disk."""
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._path, target)
         os.chmod(target, 0o644)
@@ -99,7 +103,7 @@ class LimitedUploadHandler(FileUploadHandler):
         try:
             self.file.write(raw_data)
         except OSError as error:
-            if error.errno not in _DISK_FULL:
+            if not is_full_disk(error):
                 raise
             self._refuse(_no_room(self._held))
 
@@ -142,6 +146,21 @@ def free_bytes() -> int:
     return shutil.disk_usage(settings.DATA_DIR).free
 
 
+def swept(folder: Path) -> Path:
+    """The folder, made where it is missing, without what processes that died have left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        # One that cannot be removed, or that somebody else has removed by now, is no reason to refuse an upload.
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime <= _STALE:
+                continue
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+    return folder
+
+
 def _too_large() -> str:
     return (
         f"The file is larger than {settings.UPLOAD_LIMIT_MB:,} MB, the limit of this server. Nothing of it was kept. "
@@ -157,14 +176,6 @@ def _no_room(needed: int) -> str:
 
 
 def _temporary_file() -> Path:
-    folder = Path(settings.DATA_DIR) / "incoming"
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.iterdir():
-        try:
-            if time.time() - left.stat().st_mtime > _STALE:
-                left.unlink()
-        except FileNotFoundError:
-            continue
-    handle, name = tempfile.mkstemp(dir=folder)
+    handle, name = tempfile.mkstemp(dir=swept(Path(settings.DATA_DIR) / "incoming"))
     os.close(handle)
     return Path(name)

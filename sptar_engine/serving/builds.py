@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import Cancelled, SptarError
 
 READY, BUILDING, ABSENT, FAILED = "ready", "building", "absent", "failed"
@@ -155,7 +155,7 @@ class Builds:
         except (StopIteration, Cancelled):
             self._end(build)
         except (SptarError, OSError, RuntimeError, ValueError, MemoryError) as error:
-            _log.warning("building %s failed: %s: %s", build.key[1], type(error).__name__, error)
+            _log.warning("building %s failed", build.key[1], exc_info=error)
             self._end(build, _sentence(error))
 
     def _end(self, build: _Build, failure: str = "") -> None:
@@ -181,8 +181,11 @@ def _be_nice() -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, SptarError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full_disk(error):
         return "The disk is full; free some space and try again."
     if isinstance(error, MemoryError):
         return "There is not enough memory; close other programs and try again."
-    return f"{type(error).__name__}: {error}"
+    return (
+        "Something went wrong that we did not foresee. Try again; if it happens once more, tell the person who runs "
+        "this machine, who finds the reason in the log of the search service."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +77,9 @@ def save_clusters(folder: Path, clusters: Clusters) -> None:
 def open_clusters(folder: Path, documents: int) -> Clusters:
     """Read them back. Raises StageError when the file is damaged or of other documents."""
     try:
-        with np.load(folder / CLUSTERS_FILE) as stored:
+        with (folder / CLUSTERS_FILE).open("rb") as stream, np.load(stream) as stored:
             clusters = Clusters(stored["topic"], stored["closeness"], stored["mean"])
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise StageError(f"{folder / CLUSTERS_FILE} cannot be read: {error}") from error
     if len(clusters.topic) != documents:
         raise StageError(f"{folder / CLUSTERS_FILE} does not fit its {documents} documents.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -14,6 +15,12 @@ from sptar_engine.errors import SptarError
 from sptar_engine.serving.library import EncoderName
 from sptar_engine.serving.vectors import Vectors
 from sptar_engine.serving.wire import Refusal
+
+_CANNOT_BE_LOADED = (
+    "The search model cannot be loaded. Tell the person who runs this machine, who finds the reason in the log of the "
+    "search service."
+)
+_log = logging.getLogger(__name__)
 
 _LIMIT = 3  # encoders in memory: 90 MB for the bundled one, 0.5 GB for one of BERT's size
 
@@ -100,8 +107,11 @@ class Encoders:
             raise Refusal(
                 "building", "The search model is being loaded; that takes some seconds after a start.", done=0, total=0
             ) from None
-        except (SptarError, OSError, RuntimeError, ValueError) as error:
+        except SptarError as error:
             raise Refusal("failed", f"The search model cannot be loaded: {error}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            _log.warning("the search model cannot be loaded", exc_info=error)
+            raise Refusal("failed", _CANNOT_BE_LOADED) from error
 
     def __len__(self) -> int:
         with self._lock:

@@ -21,6 +21,11 @@ _WRITE = 10.0  # seconds for an answer to be taken
 _LOOK = 0.25  # seconds between two looks at whether to stop
 _log = logging.getLogger(__name__)
 
+FAILED_SENTENCE = (
+    "The search failed. Try again in a moment; if it fails once more, tell the person who runs this machine, who finds "
+    "the reason in the log of the search service."
+)
+
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -132,6 +137,9 @@ class Server:
             return {"answer": self._answer(request)}
         except Refusal as refusal:
             return _refused(refusal)
+        except Exception:  # whatever it is, the person gets a sentence, the log the rest, and the connection lives on
+            _log.exception("A request of the kind %r could not be answered.", request.get("do"))
+            return _refused(Refusal("failed", FAILED_SENTENCE))
 
 
 def _locked(path: Path) -> IO[str]:

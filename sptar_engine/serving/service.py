@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import read_json
-from sptar_engine.errors import SptarError
 from sptar_engine.records import Hit
 from sptar_engine.serving import making
 from sptar_engine.serving.backends import Backends
@@ -59,17 +58,12 @@ class Service:
             self._stock.encoders.begin(base)
 
     def answer(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Answer one request. Raises Refusal, with the sentence for the person."""
+        """Answer one request. Raises Refusal, with the sentence for the person; the server has one for all else."""
         request = Request(values)
         kind = self._kinds.get(request.text("do", ""))
         if kind is None:
             raise Refusal("refused", f"The search service knows no such request; it knows {', '.join(self._kinds)}.")
-        try:
-            return kind(request)
-        except Refusal:
-            raise
-        except (SptarError, OSError, RuntimeError) as error:
-            raise Refusal("failed", f"The search failed: {error}") from error
+        return kind(request)
 
     def _status(self, request: Request) -> dict[str, Any]:
         del request

@@ -43,6 +43,8 @@
     if (event.ctrlKey || event.metaKey || event.altKey || document.body.dataset.shortcuts === "off") return;
     if (isTyping(event.target) || document.querySelector("dialog[open]") || !hits().length) return;
     const key = event.key.toLowerCase();
+    // The arrows scroll a text that has the focus; J and K go on from there.
+    if (event.key.startsWith("Arrow") && event.target.closest('[role="region"][tabindex]')) return;
     if (key === "j" || event.key === "ArrowDown") { event.preventDefault(); move(1); return; }
     if (key === "k" || event.key === "ArrowUp") { event.preventDefault(); move(-1); return; }
     if (!/^[0-3]$/.test(key)) return;
@@ -60,7 +62,11 @@
     judged = hits().indexOf(form.closest("[data-hit]"));
   });
   document.addEventListener("htmx:afterSettle", function () {
-    if (judged === null) return;
+    if (judged === null) {
+      // Other words, or a search that became ready: the first open hit is marked again.
+      if (!document.querySelector("[data-hit].current")) show(hits().find(isOpen), false);
+      return;
+    }
     const all = hits();
     const same = all[judged];
     const refused = same && same.querySelector('[role="alert"]');
@@ -73,9 +79,12 @@
 
   // The address follows the search, so that a reload shows the same.
   document.addEventListener("htmx:afterRequest", function (event) {
-    const form = event.target;
-    if (!event.detail.successful || !form.matches || !form.matches("form.search-again")) return;
-    const words = new FormData(form).get("find").trim();
+    // Not the event's target: the link went with the hits that were replaced.
+    const asked = event.detail.requestConfig.elt;
+    if (!event.detail.successful || !asked.matches("form.search-again, a.back-to-question")) return;
+    const form = document.querySelector("form.search-again");
+    if (asked !== form) { form.elements.find.value = ""; form.elements.find.focus(); }
+    const words = form.elements.find.value.trim();
     history.replaceState(null, "", form.dataset.href + (words ? "?find=" + encodeURIComponent(words) : ""));
   });
 

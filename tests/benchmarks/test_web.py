@@ -44,7 +44,7 @@ def measured() -> dict[str, Any]:
             10_000: {"documents": [20.0], "examples": [10.0], "search": [40.0]},
             1_000_000: {"documents": [24.0], "examples": [14.0], "search": [42.0]},
         },
-        "deep": {"ours": 10.0, "paginator": 80.0},
+        "deep": {"ours": 10.0, "paginator": 80.0, "ours_request": 30.0, "paginator_request": 100.0},
         "imports": {
             "ours": [imported(300, 1), imported(200, 1), imported(400, 1)],
             "bulk_create": [imported(100, 900), imported(120, 900), imported(90, 900)],
@@ -58,7 +58,7 @@ def test_the_figures_by_hand() -> None:
     assert found["ratio"] == {"paginator": 8.0, "bulk_create": 3.0}
     checks = found["checks"]
     assert (checks["flat_1m_over_10k"], checks["p95_ms"], checks["extra_mb"]) == (1.4, 42.0, 123)
-    assert checks["pages"] == 6
+    assert (checks["pages"], checks["request_ms"], checks["paginator_request_ms"]) == (6, 30.0, 100.0)
 
 
 def test_the_line_has_the_other_database_among_its_checks() -> None:
@@ -74,7 +74,7 @@ def test_both_sides_show_the_same_page_and_import_the_same_rows(tmp_path: Path) 
     site = web.build(tmp_path / "site", Databases().make(), 400)
     assert (site.about["documents"], site.about["examples"]) == (400, 60)
     deep = site.run("pages", site.about["slug"], "200")
-    assert deep.keys() == {"ours", "paginator"}
+    assert deep.keys() == {"ours", "paginator", "ours_request", "paginator_request"}
     rows = [{"_id": one.doc_id, "title": one.title, "text": one.text} for one in web_site.documents(300)]
     write_jsonl(tmp_path / "documents.jsonl", rows)
     for how in ("ours", "bulk_create", "whole"):

@@ -160,7 +160,13 @@ def test_nothing_is_changed_without_the_token_of_this_session(rows: Rows, owner:
 @pytest.mark.parametrize("name", POST_ONLY)
 def test_what_changes_something_is_not_there_for_get(rows: Rows, client: Client, name: str) -> None:
     before = snapshot()
-    assert client.get(address(name, rows)).status_code == 405
+    answer = client.get(address(name, rows))
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    page = answer.content.decode()
+    assert "This address cannot be opened" in page
+    assert "Content-Security-Policy" in answer
+    back = f"/p/{rows.project.slug}/" if address(name, rows).startswith("/p/") else "/"
+    assert f'<a class="btn btn-primary" href="{back}">' in page
     assert snapshot() == before
 
 

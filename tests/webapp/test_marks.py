@@ -16,6 +16,8 @@ def shown(text: str, question: str) -> str:
     [
         ("A loan may be renewed.", "how do I renew loans", "A [loan] may be [renewed]."),
         ("The rooms", "the room", "The [rooms]"),
+        ("A library opens", "opening libraries", "A [library] [opens]"),
+        ("Cats and dogs", "cat", "[Cats] and dogs"),
         ("what is it", "what is it", "[what] [is] [it]"),
         ("nothing here", "", "nothing here"),
         ("", "anything", ""),

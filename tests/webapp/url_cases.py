@@ -88,6 +88,7 @@ CASES: dict[str, Case] = {
     "document_skip": below(EDITOR, POST, doc="document"),
     "example": below(VIEWER, GET, pk="example"),
     "example_hits": below(VIEWER, GET, pk="example"),
+    "example_waiting": below(VIEWER, GET, pk="example"),
     "example_grade": below(REVIEWER, POST, pk="example"),
     "example_rest": below(REVIEWER, POST, pk="example"),
     "example_finish": below(REVIEWER, POST, pk="example"),

@@ -9,6 +9,7 @@ returns the numbers of its result. What it raises as `sptar_engine.errors.SptarE
 KINDS: dict[str, str] = {
     "upload.check": "webapp.errands.upload_check",
     "upload.import": "webapp.errands.upload_import",
+    "corpus.discard": "webapp.errands.corpus_discard",
     "corpus.index": "webapp.errands.corpus_index",
     "corpus.topics": "webapp.errands.corpus_topics",
     "pairs.import": "webapp.errands.pairs_import",

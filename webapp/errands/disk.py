@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import StageError
 from webapp.uploads import free_bytes
 
 _SPARE = 64 << 20  # bytes that stay free for the database's own needs
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def room_for(needed: int) -> None:
@@ -29,6 +28,6 @@ def told_when_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if not is_full_disk(error):
             raise
         raise StageError("The server's disk is full. Nothing is lost; make room and try again.") from error

@@ -12,7 +12,6 @@ _KEEP = "The app chooses"
 SPLIT_CHOICES = (("", _KEEP), *Split.choices)
 ORIGINS = (
     ("written", "Written"), ("document", "Asked of a document"), ("imported", "Imported"),
-    ("playground", "From trying out"), ("promoted", "From generated questions"),
 )  # fmt: skip
 
 
@@ -69,7 +68,7 @@ class EditForm(forms.Form):
     text = forms.CharField(
         label="Question", max_length=4000,
         error_messages={"required": "The question is empty. Delete the example if it is not wanted."},
-        widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"}),
+        widget=forms.Textarea(attrs={"rows": 2, "dir": "auto", "data-focus": True}),
     )  # fmt: skip
     split = forms.ChoiceField(
         label="Used for", required=False, choices=SPLIT_CHOICES,
@@ -79,12 +78,18 @@ class EditForm(forms.Form):
 
 
 class NoteForm(forms.Form):
-    """A note on a question."""
+    """A note on a question. It comes with every step of the question, so `was` tells whether somebody typed."""
 
     note = forms.CharField(
         label="Note", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"})
     )
+    was = forms.CharField(required=False, widget=forms.HiddenInput)
     seen = forms.IntegerField(min_value=0, max_value=2**31, widget=forms.HiddenInput)
+
+    def is_typed(self) -> bool:
+        """Whether the note differs from the one that the page showed; browsers send other line ends."""
+        note, was = (self.data.get(name, "").replace("\r\n", "\n").strip() for name in ("note", "was"))
+        return note != was
 
 
 GRADES = (

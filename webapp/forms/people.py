@@ -148,7 +148,7 @@ class DeleteProjectForm(forms.Form):
     )
 
     def __init__(self, project: Project, data: Any = None) -> None:
-        super().__init__(data)
+        super().__init__(data, auto_id="delete_%s")  # the page has another field `name`
         self.project = project
 
     def clean_name(self) -> str:

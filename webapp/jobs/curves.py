@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from django.db import transaction
+
 from sptar_engine.artifacts import read_jsonl
 from webapp.models import CurvePoint, StageRun
 
@@ -42,14 +44,12 @@ class Curve:
             self._points[done] = values
 
     def flush(self) -> None:
-        """Write the points; to be called inside the attempt's transaction."""
+        """Write the points; to be called inside the attempt's transaction. They are let go of once it is through."""
         CurvePoint.objects.bulk_create(
             [CurvePoint(stage_run=self._row, step=step, values=values) for step, values in self._points.items()],
             update_conflicts=True, update_fields=["values"], unique_fields=["stage_run", "step"],
         )  # fmt: skip
-        newest = max(self._points, default=None)
-        # The newest may still get its dev score, so it stays; written twice it is the same row.
-        self._points = {newest: self._points[newest]} if newest is not None else {}
+        transaction.on_commit(self._keep_newest)
 
     def replace(self, folder: Path) -> None:
         """Take the points from a finished stage's history; to be called inside the attempt's transaction."""
@@ -62,6 +62,11 @@ class Curve:
         CurvePoint.objects.bulk_create(
             [CurvePoint(stage_run=self._row, step=point[axis], values=point) for point in points]
         )
+
+    def _keep_newest(self) -> None:
+        """The newest may still get its dev score, so it stays; written twice it is the same row."""
+        newest = max(self._points, default=None)
+        self._points = {newest: self._points[newest]} if newest is not None else {}
 
     def _add_epoch(self, epoch: int, values: Values) -> None:
         """A training loss is reported per batch: what is drawn of an epoch is their mean so far."""

@@ -2,9 +2,10 @@
 
 A crash says nothing about its cause, and a batch holds many documents. So after two crashes at the same place the
 documents of the first unfinished shard are done one at a time, as a generate stage of their own with shards of one
-document. If that crashes too, the first document without a shard is the one. It stands in the row (`aside`), and the
-stage goes on with a pool that lacks it: another input, and therefore a result with a name of its own, while the shards
-that are finished are taken along. Nothing of this touches a run that does not crash.
+document. If that crashes too, the first document without a shard is the one. A document that is alone in its shard is
+the one at once when other shards are finished; before that it is done together with another. The culprit stands in the
+row (`aside`), and the stage goes on with a pool that lacks it: another input, and therefore a result with a name of its
+own, while the shards that are finished are taken along. Nothing of this touches a run that does not crash.
 """
 
 from __future__ import annotations
@@ -57,14 +58,23 @@ class Quarantine:
         return self._without(self._row.aside)
 
     def _suspects(self, inputs: Inputs) -> list[str]:
-        """The documents of the first shard that was not finished."""
+        """The documents of the first shard that was not finished.
+
+        One that is alone in it is suspected alone when other shards are finished, since the model works then. With
+        none finished another document comes along to tell; without another one nothing can be told.
+        """
         size = int(self._config.as_dict()["shard_documents"])
         written = {_number(path) for path in shards_of(result_folder(self._config, inputs, self._store))}
-        shards = split_shards(self._pool(inputs), size)
-        return next((list(shard.doc_ids) for shard in shards if shard.number not in written), [])
+        pool = self._pool(inputs)
+        found = next((list(shard.doc_ids) for shard in split_shards(pool, size) if shard.number not in written), [])
+        if len(found) > 1 or written:
+            return found
+        return pool[:2] if len(pool) > 1 else []
 
     def _culprit(self, suspects: list[str]) -> str | None:
-        """The document at which an earlier probe crashed."""
+        """The document at which an earlier probe crashed, or the only one there is to suspect."""
+        if len(suspects) == 1:
+            return suspects[0]
         for order in _orders(suspects):
             probe = result_folder(*self._probing(order), self._store)
             done = len(shards_of(probe))

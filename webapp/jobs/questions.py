@@ -6,7 +6,7 @@ folder name of the result, the same for all experiments that use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from sptar_engine.artifacts import read_jsonl
 from sptar_engine.data.weak import RANKS_FILE, WEAK_FILE
 from sptar_engine.errors import ArtifactError
 from sptar_engine.stage import SCRATCH
+from webapp.chunks import AT_ONCE, chunks
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.storing import storable
 from webapp.models import Project, WeakQuery
 
 DROPPED_FILE = "dropped.jsonl"
 
-_CHUNK = 500  # rows written in one transaction
 _SHARDS = 20  # shards read at one report: pages see the questions grow, and no report takes long
 _LONGEST = 2000  # characters kept of what clean-up dropped
 
@@ -71,7 +71,7 @@ class Questions:
                 WeakQuery.objects.filter(pk__in=some).delete()
 
     def _insert(self, rows: Iterable[WeakQuery]) -> None:
-        WeakQuery.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
+        WeakQuery.objects.bulk_create(rows, batch_size=AT_ONCE, ignore_conflicts=True)
 
     def _row(self, weak_id: str, doc_id: str, text: str, dropped: str) -> WeakQuery:
         return WeakQuery(
@@ -96,11 +96,4 @@ def _mark(project: Project, batch: str, ranked: Mapping[str, Mapping[str, Any]])
         if (row.rank, row.dropped) != (found["rank"], found["reason"]):
             row.rank, row.dropped = found["rank"], found["reason"]
             changed.append(row)
-    WeakQuery.objects.bulk_update(changed, ["rank", "dropped"], batch_size=_CHUNK)
-
-
-def chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """The values in lists of a size that one transaction takes."""
-    left = iter(values)
-    while chunk := list(islice(left, _CHUNK)):
-        yield chunk
+    WeakQuery.objects.bulk_update(changed, ["rank", "dropped"], batch_size=AT_ONCE)

@@ -6,7 +6,6 @@ Both end by saying in their row what became of them. A process that ends without
 
 from __future__ import annotations
 
-import errno
 import importlib
 import logging
 import time
@@ -18,8 +17,9 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from sptar_engine.configs import StageConfig, build_config
+from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import Cancelled, SptarError, StageError, StaleAttempt
-from sptar_engine.experiment import DATASET, DECISIONS
+from sptar_engine.experiment import DATASET
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.stage import Progress
 from webapp import places
@@ -32,11 +32,10 @@ from webapp.jobs.poison import Quarantine, explain
 from webapp.jobs.result_names import result_folder
 from webapp.jobs.storing import storable
 from webapp.models import Errand, Experiment, Project, StageRun, State
+from webapp.sentences import without_paths
 from webapp.services import stages
 
 _log = logging.getLogger(__name__)
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_stage_run(pk: int, number: int) -> None:
@@ -85,7 +84,7 @@ def _carry_out(attempt: Attempt, work: Callable[[], None]) -> None:
         else:
             leases.cancel(attempt.row)
     except SptarError as error:
-        leases.fail(attempt.row, storable(str(error)), _trace())
+        leases.fail(attempt.row, storable(without_paths(str(error))), _trace())
     except (OperationalError, InterfaceError):
         raise  # the database was away: the attempt ends as a crash does, and the next one goes on
     except Exception as error:
@@ -140,8 +139,6 @@ class _StageWork:
     def _place(self, source: str, folders: Mapping[str, str]) -> Path:
         if source == DATASET:
             return places.snapshot_folder(self._project, self._experiment.dataset)
-        if source == DECISIONS:
-            return places.decisions_file(self._experiment)
         folder = self._store.root / "stages" / folders[source]
         if not folder.is_dir():
             raise StageError(
@@ -206,9 +203,11 @@ def _trace() -> str:
 
 
 def _in_plain_words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if is_full_disk(error):
         return "The disk is full. What was finished stays; free some space and try again."
+    if isinstance(error, MemoryError):
+        return "There was not enough memory. What was finished stays; try a smaller model or smaller batches."
     return (
-        f"Something went wrong that we did not foresee ({type(error).__name__}). Try again; if it happens once more, "
-        "give the report below to the person who runs this machine."
+        "Something went wrong that we did not foresee. Try again; if it happens once more, tell the person who runs "
+        "this machine: the technical report of this step says what it was."
     )

@@ -14,6 +14,7 @@ from sptar_engine.records import Hit
 from sptar_engine.serving import wire
 from webapp import places
 from webapp.models import Corpus
+from webapp.sentences import without_paths
 
 __all__ = [
     "BASE", "BM25", "TOPICS", "Build", "Found", "Hit", "SearchUnavailable", "Suggestion", "Topic", "build_of", "drop",
@@ -166,7 +167,7 @@ def status() -> dict[str, Any]:
 
 
 def _build(what: str, row: dict[str, Any]) -> Build:
-    return Build(what, row["state"], row["done"], row["total"], row["message"])
+    return Build(what, row["state"], row["done"], row["total"], without_paths(row["message"]))
 
 
 def _ask(do: str, corpus: Corpus, **arguments: Any) -> dict[str, Any]:
@@ -183,12 +184,12 @@ def _send(request: dict[str, Any]) -> dict[str, Any]:
     except wire.TooSlow as error:
         raise SearchUnavailable(str(error), "busy") from error
     except wire.Unreachable as error:
-        raise SearchUnavailable(f"{error} {_WHAT_TO_DO}", "down") from error
+        raise SearchUnavailable(f"{without_paths(str(error))} {_WHAT_TO_DO}", "down") from error
     except wire.WireError as error:
         raise SearchUnavailable(str(error), "refused") from error
     except wire.Refusal as error:
         done, total = error.facts.get("done", 0), error.facts.get("total", 0)
-        raise SearchUnavailable(str(error), error.reason, done, total) from error
+        raise SearchUnavailable(without_paths(str(error)), error.reason, done, total) from error
 
 
 _WHAT_TO_DO = (

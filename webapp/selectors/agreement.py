@@ -10,7 +10,7 @@ from itertools import combinations
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from webapp.models import Document, Judgement, Project, Query, User
-from webapp.selectors.judgements import MIN_GRADE, judgements_of
+from webapp.selectors.judgements import MIN_GRADE, judgements_of, state_of
 
 FEW = 20
 """Documents judged twice below which kappa is too uncertain to mean much."""
@@ -145,7 +145,7 @@ def disagreements(query: Query) -> list[Disagreement]:
     for doc_id, rows in judgements_of([query.pk])[query.pk].items():
         if not any(row.settled for row in rows) and len({row.grade for row in rows}) > 1:
             opinions = [Opinion(str(row.judge or "Somebody"), row.grade) for row in rows]
-            found.append(Disagreement(doc_id, opinions, f"{rows[0].pk}.{rows[0].revision}"))
+            found.append(Disagreement(doc_id, opinions, state_of(rows)))
     return found
 
 

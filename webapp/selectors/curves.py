@@ -10,10 +10,8 @@ from typing import Any
 
 from webapp.charts import LineChart, Point, Series, draw_lines
 from webapp.models import CurvePoint, StageRun, State
+from webapp.selectors.thresholds import FEW_HELDOUT
 from webapp.selectors.words import arm_name, plural, repeat_of
-
-FEW_HELDOUT = 10
-"""Held-out examples below which a curve cannot say which pass was the best (PAGES, warnings about seeds)."""
 
 _MEASURE = "dev_nDCG@10"
 _MOST_POINTS = 20_000  # that are read for a page; of a stage webapp.jobs.curves keeps about 500
@@ -97,7 +95,7 @@ def training(stages: Sequence[StageRun]) -> Training:
             title="How good the first ten results are on the held-out examples",
             description="Step 0 is the untrained base model. Higher is better; the best step of each training is kept.",
             x_name="step",
-            y_name="Held-out nDCG@10 (0 to 1), higher is better",
+            y_name="First ten results (nDCG@10, 0 to 1), higher is better",
             series=held_out,
         ),
         loss=draw_lines(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left, Length
 
+from webapp.marks import mark
 from webapp.models import Corpus, Document, Judgement, Project
 from webapp.search import client
 
@@ -19,9 +19,6 @@ SHOWN_TEXT = 100_000
 _BEGINNING, _HEADING = 280, 200  # characters of text and title in a list
 _LOOKED_AT = 5000  # characters of a hit in which matching words are looked for
 _BEFORE_MATCH = 80  # characters shown before the first match
-_WORD = re.compile(r"\w+")
-_ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "es", "ed", "ly", "s")
-_MOST_ENDING = 4  # letters by which a word may differ from the query's and still be marked
 
 Segment = tuple[str, bool]
 """A piece of text and whether it matches; templates escape the text and put the mark round it."""
@@ -115,28 +112,13 @@ def judged_but_gone(project: Project, corpus: Corpus) -> int:
     return judged.values("doc_id").distinct().count()
 
 
-def mark(text: str, query: str) -> list[Segment]:
-    """Cut a text into pieces, those that match a word of the query marked.
-
-    Lucene compares stems, which we do not know; words with the same beginning and a short ending are close to it.
-    """
-    stems = {_stem(word) for word in _WORD.findall(query.casefold())}
-    segments: list[Segment] = []
-    end = 0
-    for found in _WORD.finditer(text):
-        if _matches(found[0].casefold(), stems):
-            if found.start() > end:
-                segments.append((text[end : found.start()], False))
-            segments.append((found[0], True))
-            end = found.end()
-    if end < len(text):
-        segments.append((text[end:], False))
-    return segments
-
-
 def _hit(row: dict[str, Any], query: str) -> FoundDocument:
-    segments = mark(row["beginning"], query)
-    return FoundDocument(row["id"], row["doc_id"], mark(row["heading"], query), _window(segments))
+    segments = _marked(row["beginning"], query)
+    return FoundDocument(row["id"], row["doc_id"], _marked(row["heading"], query), _window(segments))
+
+
+def _marked(text: str, query: str) -> list[Segment]:
+    return [(part.text, part.hit) for part in mark(text, query)]
 
 
 def _window(segments: list[Segment]) -> list[Segment]:
@@ -155,19 +137,6 @@ def _window(segments: list[Segment]) -> list[Segment]:
         kept.append((text[:room] + ("…" if len(text) > room else ""), is_match))
         room -= len(text)
     return kept
-
-
-def _matches(word: str, stems: set[str]) -> bool:
-    return any(word.startswith(stem) and len(word) - len(stem) <= _MOST_ENDING for stem in stems) and (
-        len(word) > 2 or word in stems
-    )
-
-
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word.removesuffix(ending)
-    return word
 
 
 def _short(rows: QuerySet[Document]) -> list[Row]:

@@ -250,7 +250,8 @@ def _ended(stage: StageRun) -> str:
 def _train_words(metrics: Mapping[str, Any]) -> str:
     if metrics["kept_untrained"]:
         return "kept the untrained model"
-    return f"{metrics['dev_nDCG@10_untrained']:.3f} → {metrics['dev_nDCG@10']:.3f} held-out"
+    before, after = metrics["dev_nDCG@10_untrained"], metrics["dev_nDCG@10"]
+    return f"first ten results {before:.3f} → {after:.3f} (held-out nDCG@10)"
 
 
 _LABELS = {
@@ -267,6 +268,6 @@ _RESULTS = {
     "generate": lambda m: f"{m['queries']:,} questions for {m['documents']:,} documents",
     "filter": lambda m: f"{m['kept']:,} of {m['total']:,} kept ({m['kept_share']:.0%})",
     "train": _train_words,
-    "evaluate": lambda m: f"nDCG@10 {m['nDCG@10']:.3f}",
+    "evaluate": lambda m: f"first ten results {m['nDCG@10']:.3f} (nDCG@10)",
     "package": lambda m: f"{size(m['bytes'])}, checked",
 }

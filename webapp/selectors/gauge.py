@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.core.cache import cache
 from django.db.models import Count, Q
@@ -16,13 +16,17 @@ from webapp.search import client
 from webapp.search.client import SearchUnavailable
 from webapp.selectors.advice import LONGEST, copies, count_words, similar_pairs
 from webapp.selectors.judgements import MIN_GRADE
+from webapp.selectors.thresholds import (
+    ENOUGH_TRAIN,
+    FEW_HELDOUT,
+    FEW_TEST,
+    FEW_TRAIN,
+    MIN_EXAMPLES,
+    SMALLEST_DIFFERENCE,
+)
 
 SUGGESTED = 50
 """Examples that a first experiment should have (DESIGN section 3: 20 training, 10 held-out, 20 test)."""
-FEW_TRAIN, ENOUGH_TRAIN = 30, 100
-FEW_DEV, FEW_TEST = 10, 30
-SMALLEST_DIFFERENCE = 0.14
-"""nDCG@10 that 30 test questions can just tell apart (PAGES, warnings about seeds)."""
 ONE_TOPIC = 0.5
 """Share of the examples in one topic from which they are one-sided."""
 LOOKED_AT = 2000
@@ -86,13 +90,17 @@ class Gauge:
 
 
 def gauge_of(project: Project) -> Gauge:
-    """The gauge. Computed once for each state of examples and documents, unless the topics were not to be had."""
+    """The gauge. Computed once for each state of examples and documents, unless the topics were not to be had.
+
+    Open and disputed questions are counted each time: no experiment reads these, so they have no number of their own.
+    """
     key = f"gauge:{project.pk}:{project.labels_version}:{project.corpus_id}"
     found = cache.get(key)
-    if not isinstance(found, Gauge):
-        found = _compute(project)
-        if not found.topics.problem:
-            cache.set(key, found, _KEPT)
+    if isinstance(found, Gauge):
+        return replace(found, counts=counts_of(project))
+    found = _compute(project)
+    if not found.topics.problem:
+        cache.set(key, found, _KEPT)
     return found
 
 
@@ -113,11 +121,11 @@ def warnings_about(counts: Counts) -> list[Remark]:
     if not counts.total:
         return []
     if not (counts.train or counts.dev or counts.test):
-        missing = 18 - counts.total
+        missing = MIN_EXAMPLES - counts.total
         return [
             Remark(
                 "bad",
-                f"{missing} more examples and the app can split them into training, held-out and test: "
+                f"{_times(missing, 'more example')} and the app can split them into training, held-out and test: "
                 f"{MIN_TRAIN} for training are the least.",
             )
         ]
@@ -126,10 +134,16 @@ def warnings_about(counts: Counts) -> list[Remark]:
 
 def _about_train(train: int) -> list[Remark]:
     if train < MIN_TRAIN:
-        sentence = f"{train} training examples are too few to learn from: an experiment needs {MIN_TRAIN}."
+        sentence = (
+            f"{_times(train, 'training example is', 'training examples are')} too few to learn from: an experiment "
+            f"needs {MIN_TRAIN}."
+        )
         return [Remark("bad", sentence)]
     if train < FEW_TRAIN:
-        sentence = f"{train} training examples: results will vary a lot; run 3 seeds, or write {FEW_TRAIN} and more."
+        sentence = (
+            f"{train} training examples: results will vary a lot; repeat each training 3 times, or write {FEW_TRAIN} "
+            "examples and more."
+        )
         return [Remark("bad", sentence)]
     if train < ENOUGH_TRAIN:
         return [Remark("warn", f"{train} training examples will do; {ENOUGH_TRAIN} make results steadier.")]
@@ -137,17 +151,18 @@ def _about_train(train: int) -> list[Remark]:
 
 
 def _about_dev(dev: int) -> list[Remark]:
-    if dev >= FEW_DEV:
+    if dev >= FEW_HELDOUT:
         return []
-    return [Remark("warn", f"{dev} held-out examples are too few to choose the best step well; {FEW_DEV} are better.")]
+    examples = _times(dev, "held-out example is", "held-out examples are")
+    return [Remark("warn", f"{examples} too few to choose the best step well; {FEW_HELDOUT} are better.")]
 
 
 def _about_test(test: int) -> list[Remark]:
     if test >= FEW_TEST:
         return []
     sentence = (
-        f"{test} test examples: with {FEW_TEST} test queries only differences above about {SMALLEST_DIFFERENCE} can be "
-        "seen, with fewer still less. The verdict will often be “cannot tell”."
+        f"{_times(test, 'test example')}: with {FEW_TEST} test questions only differences above about "
+        f"{SMALLEST_DIFFERENCE} can be seen, with fewer still less. The verdict will often be “cannot tell”."
     )
     return [Remark("warn", sentence)]
 
@@ -217,8 +232,8 @@ def _about_texts(texts: Mapping[int, str], splits: Mapping[int, str]) -> list[Re
     leaks = [(one, other) for one, other in pairs if splits[one] and splits[other] and splits[one] != splits[other]]
     if leaks:
         found.append(
-            f"{_times(len(leaks), 'of these pairs', 'of these pairs')} stand in different splits: the test then asks "
-            "what was learnt by heart. Put both into one split, or delete one."
+            f"{_times(len(leaks), 'of these pairs stands', 'of these pairs stand')} in different splits: the test "
+            "then asks what was learnt by heart. Put both into one split, or delete one."
         )
     if long := sum(count_words(text) > LONGEST for text in texts.values()):
         found.append(f"{_times(long, 'question')} longer than {LONGEST} words; people type less.")

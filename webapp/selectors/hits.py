@@ -75,6 +75,11 @@ class Screen:
         return [*self.words.cards, *self.meaning.cards, *self.others]
 
     @property
+    def waits_for(self) -> list[str]:
+        """The searches that are being made ready."""
+        return [column.retriever for column in (self.words, self.meaning) if column.state == "building"]
+
+    @property
     def titles(self) -> list[str]:
         """The titles of what was found."""
         return ["".join(part.text for part in card.title) for card in self.cards]
@@ -115,14 +120,6 @@ def cards_of(
         for row in rows.annotate(head=Left("text", _READ), name=Left("title", _TITLE)).only("pk", "doc_id"):
             cards[row.doc_id] = _card(row, find, judged.get(row.doc_id, ()))
     return cards
-
-
-def meaning_state(corpus: Corpus) -> str:
-    """`ready`, `building`, `absent`, `failed`, or `down` without a search service: the search by meaning."""
-    try:
-        return client.readiness(corpus)[client.BASE]
-    except SearchUnavailable as error:
-        return error.reason
 
 
 def _search(corpus: Corpus, find: str, retriever: str) -> tuple[Column, list[tuple[str, float]]]:

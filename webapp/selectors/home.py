@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from webapp.models import Errand, Experiment, Membership, Project, Role, StageRun, State, User
 from webapp.selectors.jobs import ERRANDS
-from webapp.selectors.steps import NextStep, Step, next_step, steps_of_all
+from webapp.selectors.steps import OPTIONAL, NextStep, Step, next_step, steps_of_all
 from webapp.selectors.words import stage_name
 
 CARDS = 12
@@ -32,6 +32,11 @@ class Card:
     def done(self) -> int:
         """How many steps are done."""
         return sum(step.state == "done" for step in self.steps)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are done that can be."""
+        return all(step.state == "done" or step.key in OPTIONAL for step in self.steps)
 
     @property
     def troubles(self) -> list[Step]:
@@ -84,7 +89,8 @@ class Home:
 def home_of(user: User, *, before: int | None = None) -> Home:
     """The person's projects, newest membership first, with the work in them."""
     memberships = list(_memberships(user, before)[: CARDS + 1])
-    steps = steps_of_all([membership.project for membership in memberships[:CARDS]])
+    roles = {membership.project_id: Role(membership.role) for membership in memberships}
+    steps = steps_of_all([membership.project for membership in memberships[:CARDS]], roles)
     cards = [_card(membership, steps[membership.project_id]) for membership in memberships[:CARDS]]
     older = memberships[CARDS - 1].pk if len(memberships) > CARDS else None
     return Home(cards=cards, running=running_of(user), news=_news(user), older=older)

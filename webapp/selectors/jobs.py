@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from webapp.models import Errand, Membership, Project, Role, StageRun, State, User
 from webapp.selectors.experiments import left_words
-from webapp.selectors.queues import QueueView, queue_view
+from webapp.selectors.queues import DOES, QueueView, queue_view
 from webapp.selectors.words import stage_title
 
 AGAIN = (State.FAILED, State.CANCELLED)
@@ -25,14 +25,14 @@ _ORDER = [State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED, State.DONE
 ERRANDS = {
     "upload.check": "Check an upload",
     "upload.import": "Import documents",
+    "corpus.discard": "Clear away a stopped import",
     "corpus.index": "Make documents searchable",
     "corpus.topics": "Find the topics of the documents",
     "pairs.import": "Import examples",
     "project.delete": "Remove a deleted project",
     "sample.load": "Load the sample project",
+    "sample.start": "Start the sample's experiment",
 }
-
-QUEUES = {"gpu": "steps with a model", "cpu": "steps without a model", "short": "uploads and indexes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def jobs_of(user: User) -> Jobs:
         troubled=ended,
         finished=sorted(by_state[State.DONE], key=_time, reverse=True)[:_FINISHED],
         reachable=view.reachable,
-        workers=[(name, words, len(view.workers.get(name, [])), view.missing(name)) for name, words in QUEUES.items()],
+        workers=[(name, words, len(view.workers.get(name, [])), view.missing(name)) for name, words in DOES.items()],
     )
 
 

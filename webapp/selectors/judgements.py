@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 
 from webapp.chunks import chunks
@@ -46,6 +47,11 @@ def judgements_of(queries: Collection[int]) -> dict[int, dict[str, list[Judgemen
         ):
             found[row.query_id].setdefault(row.doc_id, []).append(row)
     return found
+
+
+def state_of(rows: Sequence[Judgement]) -> str:
+    """Names all grades of a document as they are now: another grade or a changed one makes it another name."""
+    return sha256(" ".join(f"{row.pk}.{row.revision}" for row in rows).encode()).hexdigest()[:16]
 
 
 def is_disputed(rows: Sequence[Judgement]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from webapp.models import Experiment, Project
+from webapp.models import Experiment, Project, Query, Role
 from webapp.selectors.events import Line, recent
 from webapp.selectors.steps import NextStep, Step, next_step, steps_of
 
@@ -26,16 +26,18 @@ class Overview:
     events: list[Line]
 
 
-def overview_of(project: Project) -> Overview:
-    """Steps, counts, the latest experiment and the last events."""
-    steps = steps_of(project)
-    examples = project.queries.filter(relevant__gt=0).aggregate(
-        all=Count("pk"), **{split: Count("pk", filter=Q(split=split)) for split in ("train", "dev", "test")}
+def overview_of(project: Project, role: Role | None = None) -> Overview:
+    """Steps and what is next for that role, counts, the latest experiment and the last events."""
+    steps = steps_of(project, role)
+    examples = (
+        project.queries.filter(relevant__gt=0)
+        .exclude(status=Query.Status.SKIPPED)
+        .aggregate(all=Count("pk"), **{split: Count("pk", filter=Q(split=split)) for split in ("train", "dev", "test")})
     )
     corpus = project.corpus
     return Overview(
         steps=steps,
-        next=next_step(project, steps),
+        next=next_step(project, steps, role),
         documents=corpus.documents if corpus else 0,
         corpus_number=corpus.number if corpus else None,
         examples=examples.pop("all"),

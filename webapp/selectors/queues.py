@@ -11,11 +11,12 @@ from rq import Worker
 
 from webapp.models import Errand, StageRun, State
 
-_DOES = {
+DOES = {
     "gpu": "steps with a model",
     "cpu": "steps without a model",
     "short": "uploads and indexes",
 }
+"""What each queue is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class QueueView:
         if not self.reachable or self.workers.get(queue):
             return ""
         return (
-            f"No worker is listening on the {queue} queue, which is for {_DOES[queue]}. "
+            f"No worker is listening on the {queue} queue, which is for {DOES[queue]}. "
             f"The person who runs this machine can start one: manage.py worker {queue}"
         )
 

@@ -11,14 +11,16 @@ from django.urls import reverse
 from sptar_engine.data.splits import split_sizes
 from webapp.models import Project, Query, Split
 from webapp.places import corpus_folder
-from webapp.selectors.curves import FEW_HELDOUT
-from webapp.selectors.steps import ENOUGH_TRAIN, FEW_TRAIN, MIN_EXAMPLES, missing_examples
+from webapp.selectors.steps import missing_examples
+from webapp.selectors.thresholds import (
+    ENOUGH_TRAIN,
+    FEW_HELDOUT,
+    FEW_TEST,
+    FEW_TRAIN,
+    MIN_EXAMPLES,
+    SMALLEST_DIFFERENCE,
+)
 from webapp.selectors.words import plural
-
-FEW_TEST = 30
-"""Test examples below which a verdict needs a clear interval (PAGES, warnings about seeds)."""
-
-_SEEN = 0.14  # difference of nDCG@10 that 30 queries can show (PAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _examples(project: Project, found: Mapping[str, int], counts: Mapping[str, i
     if test < FEW_TEST:
         text = (
             f"{test} test {plural(test, 'example')}: the comparison will often say “cannot tell”. With {FEW_TEST} only "
-            f"differences above about {_SEEN} can be seen."
+            f"differences above about {SMALLEST_DIFFERENCE} can be seen."
         )
         remarks.append(Remark("warn", text, url, f"Add {FEW_TEST - test} more"))
     return remarks

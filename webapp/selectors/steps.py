@@ -10,13 +10,9 @@ from django.db.models import IntegerField, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from sptar_engine.data.splits import MIN_TRAIN
-from webapp.models import Experiment, Project, Query, Split, StageRun, State, Upload
-
-MIN_EXAMPLES = 18
-"""Labelled questions that the app can split (sptar_engine.data.splits): 8 for training, 4 held out, 6 for the test."""
-
-FEW_TRAIN, ENOUGH_TRAIN = 30, 100
-"""Training examples below which results vary a lot, and from which they are steady (PAGES, warnings about seeds)."""
+from webapp.models import Experiment, Project, Query, Role, Split, StageRun, State, Upload
+from webapp.selectors.thresholds import ENOUGH_TRAIN, FEW_TRAIN, MIN_EXAMPLES
+from webapp.selectors.uploads import WORKING, errand_states
 
 _MANY = 1000  # examples of a split are counted up to here: a bigger number costs time and says nothing more
 _UNSPLIT = 10_000  # questions without a split that are looked at; most of a large import are no examples yet
@@ -44,6 +40,10 @@ _WHAT = {
 }
 
 
+OPTIONAL = frozenset({"review"})
+"""Steps that nothing waits for and that the app cannot see done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step. `state` is waiting, ready, running, done, attention or outdated; `label` says it in words."""
@@ -68,11 +68,15 @@ class NextStep:
 @dataclass(frozen=True, slots=True)
 class _Facts:
     upload: str
+    """Stage of the newest upload of documents."""
+    errand: str
+    """State of the latest work on it."""
     examples: Mapping[str, int]
     unsplit: int
     experiment: Experiment | None
     stages: Sequence[StageRun]
     outdated: bool
+    may_edit: bool
 
     def of(self, step: str) -> list[StageRun]:
         return [row for row in self.stages if row.stage in _STAGES[step]]
@@ -88,26 +92,33 @@ class _CountUpTo(Subquery):
     output_field = IntegerField()
 
 
-def steps_of(project: Project) -> list[Step]:
-    """The steps in their order. Two queries, three when the project's corpus was not loaded with it."""
-    return steps_of_all([project])[project.pk]
+def steps_of(project: Project, role: Role | None = None) -> list[Step]:
+    """The steps in their order, with links and sentences for that role; without one, for who may do everything.
+
+    Two queries, three when the project's corpus was not loaded with it.
+    """
+    return steps_of_all([project], {} if role is None else {project.pk: role})[project.pk]
 
 
-def steps_of_all(projects: Sequence[Project]) -> dict[int, list[Step]]:
-    """The steps of several projects by their primary keys, with the same two queries."""
-    facts = _read(projects)
+def steps_of_all(projects: Sequence[Project], roles: Mapping[int, Role] | None = None) -> dict[int, list[Step]]:
+    """The steps of several projects by their primary keys, with the same two queries; `roles` by the same keys."""
+    facts = _read(projects, roles or {})
     return {project.pk: _steps(project, facts[project.pk]) for project in projects}
 
 
-def next_step(project: Project, steps: Sequence[Step] | None = None) -> NextStep:
-    """The one thing to do next. Hand over `steps` when they are at hand, and nothing is read twice."""
-    found = steps if steps is not None else steps_of(project)
+def next_step(project: Project, steps: Sequence[Step] | None = None, role: Role | None = None) -> NextStep:
+    """The one thing to do next, or to look at. Hand over `steps` when they are at hand, and nothing is read twice."""
+    found = steps if steps is not None else steps_of(project, role)
     for wanted in ((_ATTENTION,), (_RUNNING,), (_READY, _OUTDATED)):
         for step in found:
-            if step.state in wanted and step.url and step.key != "review":
-                return NextStep(step.why, _button(step), step.url)
+            if step.state in wanted and step.url and step.key not in OPTIONAL:
+                return NextStep(step.why, _button(step) if _may_edit(role) else "Have a look", step.url)
     last = next(step for step in reversed(found) if step.url)
     return NextStep("All steps are done: the trained search model is ready.", "See the results", last.url)
+
+
+def _may_edit(role: Role | None) -> bool:
+    return role is None or role.level >= Role.EDITOR.level
 
 
 def _button(step: Step) -> str:
@@ -122,13 +133,14 @@ def _button(step: Step) -> str:
 
 def _steps(project: Project, facts: _Facts) -> list[Step]:
     steps = [_documents(project, facts), _examples(project, facts)]
-    is_ready = steps[0].state == _DONE and steps[1].state == _DONE
+    # Not the first step's state: a second upload on its way takes nothing away from the documents that are there.
+    is_ready = project.corpus is not None and steps[1].state == _DONE
     for key in ("tune", "generate", "review", "train", "compare", "download"):
         steps.append(_review(project, facts) if key == "review" else _of_experiment(project, facts, key, is_ready))
     return steps
 
 
-def _read(projects: Sequence[Project]) -> dict[int, _Facts]:
+def _read(projects: Sequence[Project], roles: Mapping[int, Role]) -> dict[int, _Facts]:
     columns = {split: _counted(split, _MANY) for split in Split.values}
     latest = Experiment.objects.filter(project=OuterRef("pk")).order_by("-number").values("pk")[:1]
     uploads = Upload.objects.filter(project=OuterRef("pk")).exclude(kind__in=[Upload.Kind.PAIRS, Upload.Kind.QRELS])
@@ -138,27 +150,33 @@ def _read(projects: Sequence[Project]) -> dict[int, _Facts]:
             **{f"n_{split}": column for split, column in columns.items()},
             n_unsplit=_counted("", _UNSPLIT),
             upload_stage=Subquery(uploads.order_by("-id").values("stage")[:1]),
+            upload=Subquery(uploads.order_by("-id").values("pk")[:1]),
+            errand=errand_states(project=OuterRef("pk"), upload=OuterRef("upload")),
             latest=Subquery(latest),
         )
-        .values("pk", "upload_stage", "latest", "n_unsplit", *(f"n_{split}" for split in columns))
+        .values("pk", "upload_stage", "errand", "latest", "n_unsplit", *(f"n_{split}" for split in columns))
     )
     found = {row["pk"]: row for row in rows}
     stages = _stages([row["latest"] for row in found.values() if row["latest"]])
     return {
-        project.pk: _facts(project, found[project.pk], stages.get(found[project.pk]["latest"], []))
+        project.pk: _facts(
+            project, found[project.pk], stages.get(found[project.pk]["latest"], []), _may_edit(roles.get(project.pk))
+        )
         for project in projects
     }
 
 
-def _facts(project: Project, row: Mapping[str, Any], stages: Sequence[StageRun]) -> _Facts:
+def _facts(project: Project, row: Mapping[str, Any], stages: Sequence[StageRun], may_edit: bool) -> _Facts:
     experiment = stages[0].experiment if stages else None
     return _Facts(
         upload=row["upload_stage"] or "",
+        errand=row["errand"] or "",
         examples={split: row[f"n_{split}"] for split in Split.values},
         unsplit=row["n_unsplit"],
         experiment=experiment,
         stages=stages,
         outdated=experiment is not None and is_outdated(experiment, project),
+        may_edit=may_edit,
     )
 
 
@@ -185,20 +203,39 @@ def _stages(experiments: Collection[int]) -> dict[int, list[StageRun]]:
 
 
 def _documents(project: Project, facts: _Facts) -> Step:
-    url = reverse("documents", args=[project.slug])
-    found = {
-        Upload.Stage.MAPPING: (_ATTENTION, "Choose columns", "An upload waits for you to say which column is what."),
-        Upload.Stage.QUESTION: (_ATTENTION, "Your decision", "Some rows of an upload are bad: decide what to do."),
-        Upload.Stage.RECEIVED: (_RUNNING, "Importing", "An upload is being read."),
-        Upload.Stage.CHECKING: (_RUNNING, "Checking", "An upload is being checked."),
-        Upload.Stage.IMPORTING: (_RUNNING, "Importing", "Documents are being imported."),
-    }.get(Upload.Stage(facts.upload) if facts.upload else None)
+    found = _upload(facts)
     if found is None and project.corpus is not None:
         count = project.corpus.documents
         found = (_DONE, f"{count:,} {_plural(count, 'document')}", f"Version {project.corpus.number} is in use.")
     if found is None:
-        found = (_READY, "Not started", "Upload the documents that people search in; everything else builds on them.")
-    return Step("documents", _NAMES["documents"], *found, url)
+        why = "Upload the documents that people search in; everything else builds on them."
+        found = (_READY, "Not started", why if facts.may_edit else "No documents yet: an editor uploads them.")
+    return Step("documents", _NAMES["documents"], *found, reverse("documents", args=[project.slug]))
+
+
+def _upload(facts: _Facts) -> tuple[str, str, str] | None:
+    """State, label and sentence while the newest upload is on its way."""
+    stage = Upload.Stage(facts.upload) if facts.upload else None
+    if stage in WORKING and facts.errand in (State.FAILED, State.CANCELLED):
+        label, what = ("Failed", "failed") if facts.errand == State.FAILED else ("Stopped", "was stopped")
+        work = "check" if stage == Upload.Stage.CHECKING else "import"
+        who = "try it again" if facts.may_edit else "an editor can try it again"
+        return _ATTENTION, label, f"The {work} of an upload {what}: {who}."
+    if stage == Upload.Stage.MAPPING:
+        who = "you to say" if facts.may_edit else "an editor to say"
+        return _ATTENTION, "Choose columns", f"An upload waits for {who} which column is what."
+    if stage == Upload.Stage.QUESTION:
+        who = "decide what to do" if facts.may_edit else "an editor decides what to do"
+        return _ATTENTION, "Your decision" if facts.may_edit else "Undecided", f"Some rows of an upload are bad: {who}."
+    return (
+        {
+            Upload.Stage.RECEIVED: (_RUNNING, "Importing", "An upload is being read."),
+            Upload.Stage.CHECKING: (_RUNNING, "Checking", "An upload is being checked."),
+            Upload.Stage.IMPORTING: (_RUNNING, "Importing", "Documents are being imported."),
+        }.get(stage)
+        if stage
+        else None
+    )
 
 
 def _examples(project: Project, facts: _Facts) -> Step:
@@ -210,6 +247,8 @@ def _examples(project: Project, facts: _Facts) -> Step:
         return Step("examples", name, _WAITING, "Waiting", "Examples need documents first.", "")
     missing = missing_examples(split, facts.unsplit)
     if missing:
+        if not facts.may_edit:
+            missing = f"There are too few examples for an experiment so far ({total}): editors add more."
         return Step("examples", name, _READY, label if total else "Not started", missing, url)
     train = split["train"]
     if train < FEW_TRAIN:
@@ -243,22 +282,29 @@ def _of_experiment(project: Project, facts: _Facts, key: str, is_ready: bool) ->
     name, experiment = _NAMES[key], facts.experiment
     if experiment is None:
         if key == "tune" and is_ready:
-            why = "Documents and examples are there: start an experiment, and it does the rest."
-            return Step(key, name, _READY, "Ready to start", why, reverse("experiment_new", args=[project.slug]))
+            who = "start an experiment" if facts.may_edit else "an editor can start an experiment"
+            why = f"Documents and examples are there: {who}, and it does the rest."
+            return Step(key, name, _READY, "Ready to start", why, _new_experiment(project, facts))
         return Step(key, name, _WAITING, "Not started", f"In an experiment, {_WHAT[key]}.", "")
     url = f"{reverse('experiment', args=[project.slug, experiment.number])}#{key}"
     rows = facts.of(key)
     if not rows:
         return Step(key, name, _WAITING, "Not part of it", f"Experiment {experiment.number} has no such step.", url)
-    state, label, why = _progress(rows, experiment, key)
+    state, label, why = _progress(rows, experiment, key, facts.may_edit)
     if state == _DONE and facts.outdated:
-        why = f"Examples or documents have changed since experiment {experiment.number}: start a new one."
-        new = reverse("experiment_new", args=[project.slug])
+        who = "start a new one" if facts.may_edit else "an editor can start a new one"
+        why = f"Examples or documents have changed since experiment {experiment.number}: {who}."
+        new = _new_experiment(project, facts)
         return Step(key, name, _OUTDATED, "Out of date", why, new if key == "tune" else url)
     return Step(key, name, state, label, why, url)
 
 
-def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str) -> tuple[str, str, str]:
+def _new_experiment(project: Project, facts: _Facts) -> str:
+    """Where a new experiment is started; for who may not, where all experiments are listed."""
+    return str(reverse("experiment_new" if facts.may_edit else "experiments", args=[project.slug]))
+
+
+def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str, may_edit: bool) -> tuple[str, str, str]:
     states = {State(row.state) for row in rows}
     number = experiment.number
     if State.FAILED in states:
@@ -266,7 +312,8 @@ def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str) -> tup
     if State.RUNNING in states:
         return _RUNNING, "Running", f"In experiment {number} {_WHAT[key]}."
     if State.CANCELLED in states:
-        return _READY, "Stopped", f"Experiment {number} was stopped; it can go on from where it was."
+        who = "it can" if may_edit else "an editor can let it"
+        return _READY, "Stopped", f"Experiment {number} was stopped; {who} go on from where it was."
     if states == {State.DONE}:
         return _DONE, "Done", f"Done in experiment {number}."
     if State.QUEUED in states:
@@ -277,12 +324,13 @@ def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str) -> tup
 
 
 def _review(project: Project, facts: _Facts) -> Step:
-    """Reading what was written; it never blocks what comes after it."""
+    """Reading what was written, on the page of the experiment; nothing waits for it."""
     step = _of_experiment(project, facts, "generate", is_ready=False)
     step = replace(step, key="review", name=_NAMES["review"], url=step.url.replace("#generate", "#questions"))
-    if step.state == _DONE:
-        return replace(step, state=_READY, label="Ready to read", why="Read some of the generated questions.")
-    if step.state in (_OUTDATED,):
+    if step.state == _DONE and facts.experiment is not None:
+        why = f"Read some of the generated questions on the page of experiment {facts.experiment.number}, if you like."
+        return replace(step, state=_READY, label="Optional", why=why)
+    if step.state == _OUTDATED:
         return step
     return replace(step, state=_WAITING, label="Waiting", why="There are no finished generated questions yet.")
 

@@ -19,9 +19,8 @@ from sptar_engine.errors import StageError
 from sptar_engine.retrieval.java import JAVA_HOME_SETTING, java_home
 from webapp.search import client
 from webapp.selectors import models
-from webapp.selectors.queues import QueueView, queue_view
+from webapp.selectors.queues import DOES, QueueView, queue_view
 
-_DOES = {"gpu": "language models and training", "cpu": "other steps", "short": "uploads and indexes"}
 LOW_DISK, VERY_LOW_DISK = 10.0, 2.0  # GB free
 
 
@@ -87,7 +86,7 @@ def _workers() -> list[Part]:
 
 
 def _worker(view: QueueView, queue: str) -> Part:
-    name, icon = f"Workers for {_DOES.get(queue, queue)}", "gear"
+    name, icon = f"Workers for {DOES.get(queue, queue)}", "gear"
     listening = view.workers[queue]
     if not listening:
         return Part(name, icon, "bad", view.missing(queue), "With `make up` it starts by itself.")

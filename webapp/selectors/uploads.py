@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import OuterRef, Subquery
+from django.db.models.expressions import Combinable
+
 from webapp.models import Errand, Project, State, Upload
 from webapp.selectors.queues import wait_of
 
@@ -11,6 +14,9 @@ DOCUMENT_KINDS = (
     Upload.Kind.JSONL, Upload.Kind.TABLE, Upload.Kind.TEXTS, Upload.Kind.BEIR, Upload.Kind.PDF, Upload.Kind.DOCX,
 )  # fmt: skip
 """Kinds that hold documents; the others hold examples and have pages of their own."""
+
+WORKING = (Upload.Stage.CHECKING, Upload.Stage.IMPORTING)
+"""Stages in which an errand works on an upload, or has failed to."""
 
 _ERRANDS = ("upload.check", "upload.import")
 _ON_THE_WAY = (
@@ -36,6 +42,12 @@ def latest_errand(upload: Upload) -> Errand | None:
     return rows.order_by("-id").first()
 
 
+def errand_states(*, project: Combinable, upload: Combinable) -> Subquery:
+    """The state of the latest errand on an upload, as a column; both are references to the query around it."""
+    rows = Errand.objects.filter(project=project, kind__in=_ERRANDS, subject=upload)
+    return Subquery(rows.order_by("-id").values("state")[:1])
+
+
 def progress(upload: Upload) -> Progress:
     """Where the check or the import of an upload stands."""
     errand = latest_errand(upload)
@@ -48,9 +60,14 @@ def progress(upload: Upload) -> Progress:
 
 
 def on_the_way(project: Project) -> list[Upload]:
-    """Uploads of documents that still want something, newest first."""
+    """Uploads of documents that still want something, newest first. `stuck` is how the work on one ended, if it did."""
     rows = project.uploads.filter(kind__in=DOCUMENT_KINDS, stage__in=_ON_THE_WAY)
-    return list(rows.only("name", "stage", "kind", "project_id").order_by("-id")[:_RECENT])
+    rows = rows.annotate(errand=errand_states(project=OuterRef("project"), upload=OuterRef("pk")))
+    found = list(rows.only("name", "stage", "kind", "project_id").order_by("-id")[:_RECENT])
+    for one in found:
+        is_stuck = one.stage in WORKING and one.errand in (State.FAILED, State.CANCELLED)
+        one.stuck = one.errand if is_stuck else ""
+    return found
 
 
 def recent(project: Project) -> list[Upload]:

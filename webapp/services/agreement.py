@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
+from django.db.models import F
 
 from webapp.models import Grade, Judgement, Query, User
 from webapp.services import guidelines
 from webapp.services.decisions import Conflict, step
+from webapp.services.events import about_question
 from webapp.services.judgements import present_documents, words
 
 
@@ -21,7 +23,7 @@ def give_second(*, query: Query, doc_id: str, grade: int, actor: User) -> None:
     label = f"Second opinion, {words(grade)}: {doc_id}"
     with step(
         project=query.project, actor=actor, kind="judgement.seconded", label=label, queries=[query.pk],
-        query=query.query_id,
+        **about_question(query),
     ):  # fmt: skip
         rows = list(Judgement.objects.filter(query=query, settled=False).values_list("doc_id", "judge_id"))
         others = present_documents(query.project, {its for its, judge in rows if judge != actor.pk})
@@ -33,7 +35,9 @@ def give_second(*, query: Query, doc_id: str, grade: int, actor: User) -> None:
                 "You have judged all of this question and have seen the other grades, so yours stays as it was. "
                 "Where you disagree, settle it."
             )
+        # A grade that is given again is another revision: who settles must have seen it.
+        given = {"grade": grade, "source": "second", "guideline": guidelines.current(query.project)}
         Judgement.objects.update_or_create(
             query=query, doc_id=doc_id, judge=actor, settled=False,
-            defaults={"grade": grade, "source": "second", "guideline": guidelines.current(query.project)},
+            defaults={**given, "revision": F("revision") + 1}, create_defaults=given,
         )  # fmt: skip

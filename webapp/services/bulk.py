@@ -35,7 +35,7 @@ def apply(*, project: Project, chosen: Filter, action: str, expected: int, actor
     ids = list(chosen.apply(project).order_by("pk").values_list("pk", flat=True))
     with step(
         project=project, actor=actor, kind="example.bulk", label=f"{chosen_action.done}: {len(ids)} examples",
-        queries=ids, action=action, examples=len(ids),
+        queries=ids, action=action, words=chosen_action.done.lower(), examples=len(ids),
     ):  # fmt: skip
         # Looked up again now that nobody else can write.
         now = list(chosen.apply(project).order_by("pk").values_list("pk", flat=True))

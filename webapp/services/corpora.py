@@ -104,7 +104,17 @@ def cut_again(*, corpus: Corpus, chunking: str, actor: User) -> Upload:
 
 def discard_unfinished(upload: Upload, fence: Fence) -> None:
     """Remove what killed or cancelled imports of this upload left."""
-    for corpus in Corpus.objects.filter(upload=upload, ready=False):
+    discard(unfinished(upload), fence)
+
+
+def unfinished(upload: Upload) -> list[Corpus]:
+    """Versions that an import of this upload has begun and not finished."""
+    return list(Corpus.objects.select_related("project").filter(upload=upload, ready=False))
+
+
+def discard(left: Iterable[Corpus], fence: Fence) -> None:
+    """Remove versions that never were in use, batch by batch."""
+    for corpus in left:
         while True:
             with fence():
                 last = _first_ids(corpus)

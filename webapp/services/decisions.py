@@ -18,6 +18,7 @@ from django.db.models import F
 from sptar_engine.artifacts import sha256_json
 from webapp.chunks import chunks
 from webapp.models import Decision, Judgement, Project, Query, SkippedDocument, User
+from webapp.selectors.judgements import MIN_GRADE
 from webapp.services import counters, events, splits
 
 Fence = Callable[[], AbstractContextManager[Any]]
@@ -38,8 +39,6 @@ _FIELDS = {
     "skipped": ("id", "doc_id", "reason", "who_id"),
 }  # fmt: skip
 _NOT_CONTENT = {"id", "revision", "created", "guideline_id"}
-_REMARKS = {"note", "flagged"}
-"""Fields of a question that no experiment reads: changing them makes no result out of date."""
 
 Row = dict[str, Any]
 Rows = dict[str, dict[int, Row]]
@@ -69,7 +68,7 @@ def step(
     actor: User | None,
     kind: str,
     label: str,
-    queries: Collection[int] = (),
+    queries: Collection[int] | Callable[[], Collection[int]] = (),
     skipped: Collection[int] = (),
     fence: Fence = transaction.atomic,
     undoable: bool = True,
@@ -77,27 +76,28 @@ def step(
 ) -> Iterator[Step]:
     """Change examples in one transaction: counters, splits, event and labels_version are brought up to date after it.
 
-    `queries` are the questions whose rows, judgements included, may change; `kind` is the verb of the event. A step
-    that changes nothing leaves nothing. One that is not `undoable` (too large) gets an event and no decision.
+    `queries` are the questions whose rows, judgements included, may change, or a function that finds them once nobody
+    else can write; `kind` is the verb of the event. A step that changes nothing leaves nothing. One that is not
+    `undoable` (too large) gets an event and no decision.
     """
     with fence():
         lock(project)
-        before = _rows(queries, skipped) if undoable else {}
+        known = list(queries() if callable(queries) else queries)
+        before = rows_of(known, skipped) if undoable else {}
         doing = Step(project, actor, label, facts)
         yield doing
         if undoable:
-            after = _rows([*queries, *doing.made["query"]], [*skipped, *doing.made["skipped"]])
+            after = rows_of([*known, *doing.made["query"]], [*skipped, *doing.made["skipped"]])
             changes = _changes(before, after)
             if not any(changes.values()):
                 return
-            if _is_data(before, after):
-                bring_up_to_date(project, [*queries, *doing.made["query"]])
+            follow(project, before, after)
             if actor is not None:
                 doing.decision = Decision.objects.create(
                     project=project, actor=actor, kind=kind, label=doing.label[:200], before=changes
                 )
         else:
-            bring_up_to_date(project, [*queries, *doing.made["query"]])
+            bring_up_to_date(project, [*known, *doing.made["query"]])
         events.record(kind, project=project, actor=actor, **doing.facts)
 
 
@@ -110,7 +110,25 @@ def bring_up_to_date(project: Project, queries: Collection[int]) -> None:
     """After a change of examples: their counters, the splits, and the number by which experiments notice."""
     counters.refresh(queries)
     splits.assign(project)
-    Project.objects.filter(pk=project.pk).update(labels_version=F("labels_version") + 1)
+    _raise_version(project)
+
+
+def follow(project: Project, before: Rows, after: Rows) -> None:
+    """As `bring_up_to_date`, only as far as these rows (`rows_of` the questions, before and after) make it needed."""
+    counters.refresh(after["query"].keys())
+    # Placing looks at all examples of the project, which a click should not wait for.
+    has_moved = _placement(before) != _placement(after) and splits.assign(project)
+    if has_moved or _examples(before) != _examples(after):
+        _raise_version(project)
+
+
+def rows_of(queries: Collection[int], skipped: Collection[int] = ()) -> Rows:
+    """Questions with their judgements, and skipped documents, as they are now."""
+    judgements: dict[int, Row] = {}
+    for some in chunks(queries):
+        for row in Judgement.objects.filter(query_id__in=some).values(*_FIELDS["judgement"]):
+            judgements[row["id"]] = _storable(row)
+    return {"query": present("query", queries), "judgement": judgements, "skipped": present("skipped", skipped)}
 
 
 def digest(table: str, row: Row) -> str:
@@ -130,12 +148,8 @@ def present(table: str, ids: Iterable[int]) -> dict[int, Row]:
     return found
 
 
-def _rows(queries: Collection[int], skipped: Collection[int]) -> Rows:
-    judgements: dict[int, Row] = {}
-    for some in chunks(queries):
-        for row in Judgement.objects.filter(query_id__in=some).values(*_FIELDS["judgement"]):
-            judgements[row["id"]] = _storable(row)
-    return {"query": present("query", queries), "judgement": judgements, "skipped": present("skipped", skipped)}
+def _raise_version(project: Project) -> None:
+    Project.objects.filter(pk=project.pk).update(labels_version=F("labels_version") + 1)
 
 
 def _storable(row: Row) -> Row:
@@ -158,15 +172,20 @@ def _differs(table: str, one: Row | None, other: Row | None) -> bool:
     return digest(table, one) != digest(table, other)
 
 
-def _is_data(before: Rows, after: Rows) -> bool:
-    """Whether the step changed anything that an experiment reads."""
-    if _by_digest("judgement", before) != _by_digest("judgement", after):
-        return True
-    return _by_digest("query", before, _REMARKS) != _by_digest("query", after, _REMARKS)
-
-
-def _by_digest(table: str, rows: Rows, without: Collection[str] = ()) -> dict[int, str]:
+def _examples(rows: Rows) -> dict[int, tuple[str, str, str, dict[str, int]]]:
+    """What a snapshot reads of the rows: the questions that are examples, and the grades that count for them."""
+    grades: dict[int, dict[str, int]] = {}
+    for row in sorted(rows["judgement"].values(), key=lambda row: (not row["settled"], row["id"])):
+        grades.setdefault(row["query_id"], {}).setdefault(row["doc_id"], row["grade"])
     return {
-        pk: digest(table, {name: value for name, value in row.items() if name not in without})
-        for pk, row in rows[table].items()
+        pk: (row["query_id"], row["text"], row["split"], grades[pk])
+        for pk, row in rows["query"].items()
+        if row["status"] != Query.Status.SKIPPED and any(grade >= MIN_GRADE for grade in grades.get(pk, {}).values())
     }
+
+
+def _placement(rows: Rows) -> dict[int, tuple[bool, str, bool]]:
+    """What the splits of all examples depend on; a question that is no example and has no split counts for nothing."""
+    examples = _examples(rows)
+    found = {pk: (pk in examples, row["split"], row["split_fixed"]) for pk, row in rows["query"].items()}
+    return {pk: place for pk, place in found.items() if any(place)}

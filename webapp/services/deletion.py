@@ -11,17 +11,21 @@ from webapp.services import errands, events
 KIND = "project.delete"
 
 
-@transaction.atomic
 def delete(*, project: Project, actor: User) -> None:
-    """Mark the project deleted, stop its work, and ask for the removal. A second call does nothing."""
+    """Mark the project deleted, ask for the removal, and stop its work. A second call does nothing.
+
+    The work is stopped in a transaction of its own, since workers lock their row before the project's. Should this
+    process end before, reconcile and the errand stop it.
+    """
     now = timezone.now()
-    if not Project.objects.filter(pk=project.pk, deleted=None).update(deleted=now):
-        return
-    Invitation.objects.filter(project=project, used=None).update(expires=now)
+    with transaction.atomic():
+        if not Project.objects.filter(pk=project.pk, deleted=None).update(deleted=now):
+            return
+        Invitation.objects.filter(project=project, used=None).update(expires=now)
+        # Not an event of the project: that would go with it.
+        events.record("project.deleted", project=None, actor=actor, name=project.name, slug=project.slug)
+        errands.ask(kind=KIND, project=None, subject=project.pk, actor=actor, arguments={"slug": project.slug})
     stop_work(project)
-    # Not an event of the project: that would go with it.
-    events.record("project.deleted", project=None, actor=actor, name=project.name, slug=project.slug)
-    errands.ask(kind=KIND, project=None, subject=project.pk, actor=actor, arguments={"slug": project.slug})
 
 
 def stop_work(project: Project) -> None:

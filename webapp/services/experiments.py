@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -55,6 +56,10 @@ def start(
         snapshot = snapshots.take(project)
     except snapshots.SnapshotError as error:
         raise NotReadyError(str(error)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NotReadyError("The server's disk is full. Nothing was started; free some space first.") from error
     _check_labels(snapshot)
     _check_disk(project, steps, snapshot)
     draft = Experiment(

@@ -41,7 +41,7 @@ def write(*, project: Project, text: str, seen: int, actor: User) -> Guideline:
         if (latest.number if latest else 0) != seen:
             raise Conflict(
                 f"{(latest and latest.author) or 'Somebody'} wrote version {latest.number if latest else 0} meanwhile. "
-                "Your text was not kept; add what is missing to theirs."
+                "Your text is not saved yet: compare the two, and save again what should stand."
             )
         if latest and latest.text == text:
             return latest

@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 
 from webapp.chunks import chunks
 from webapp.models import Document, Grade, Judgement, Project, Query, User
-from webapp.selectors.judgements import judgements_of
+from webapp.selectors.judgements import judgements_of, state_of
 from webapp.services import guidelines
 from webapp.services.decisions import Conflict, step
+from webapp.services.events import about_question
 
 MAX_REST = 200
 """Documents that "none of the rest" may name at once: more than any page shows."""
@@ -31,7 +32,7 @@ def grade(
     label = f"{words(grade).capitalize()}: {doc_id}"
     with step(
         project=query.project, actor=actor, kind="judgement.given", label=label, queries=[query.pk],
-        query=query.query_id, grade=grade,
+        **about_question(query), grade=grade,
     ) as doing:  # fmt: skip
         rows = _rows(query, doc_id)
         if rows and rows[0].grade == grade:
@@ -59,7 +60,7 @@ def rest_is_not_relevant(*, query: Query, doc_ids: Sequence[str], actor: User) -
     must_exist(query.project, wanted)
     with step(
         project=query.project, actor=actor, kind="judgement.rest", label="None of the rest", queries=[query.pk],
-        query=query.query_id,
+        **about_question(query),
     ) as doing:  # fmt: skip
         judged = set(Judgement.objects.filter(query=query, doc_id__in=wanted).values_list("doc_id", flat=True))
         rest = [doc_id for doc_id in wanted if doc_id not in judged]
@@ -73,17 +74,21 @@ def rest_is_not_relevant(*, query: Query, doc_ids: Sequence[str], actor: User) -
 
 
 def settle(*, query: Query, doc_id: str, grade: int, actor: User, seen: str) -> None:
-    """Decide a disagreement; everybody's own grade stays. Raises as `grade`."""
+    """Decide a disagreement; everybody's own grade stays. Raises as `grade`; `seen` is `state_of` the grades shown."""
     if grade not in Grade.values:
         raise ValidationError(f"{grade} is no grade; grades go from 0 to 3.")
     with step(
         project=query.project, actor=actor, kind="judgement.settled", label=f"Settled as {words(grade)}: {doc_id}",
-        queries=[query.pk], query=query.query_id, grade=grade,
+        queries=[query.pk], **about_question(query), grade=grade,
     ):  # fmt: skip
         rows = _rows(query, doc_id)
         if len({row.judge_id for row in rows}) < 2:
             raise ValidationError("There is nothing to settle: this document was judged by one person only.")
-        _check_seen(rows, seen, actor)
+        if state_of(rows) != seen:
+            raise Conflict(
+                "The grades of this document have changed meanwhile. Nothing was settled: look at them as they are now "
+                "and settle again if you still want to."
+            )
         if rows[0].settled:
             _change(rows[0], query, grade, actor, "settling")
         else:

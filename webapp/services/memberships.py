@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
-from webapp.models import Membership, Project, Role, User
+from webapp.models import Invitation, Membership, Project, Role, User
 from webapp.services import events
 
 LAST_OWNER = "A project needs an owner. Make another member owner first."
@@ -24,6 +25,8 @@ def change_role(*, project: Project, user_id: int, role: Role, actor: User) -> M
     membership.role = role
     membership.full_clean()
     membership.save(update_fields=["role"])
+    if before == Role.OWNER:
+        _close_invitations(project, membership)
     events.record("member.changed", project=project, actor=actor, member=str(membership.user), before=before, role=role)
     return membership
 
@@ -36,6 +39,7 @@ def remove(*, project: Project, user_id: int, actor: User) -> None:
     if membership.role == Role.OWNER:
         _must_leave_an_owner(members, membership)
     membership.delete()
+    _close_invitations(project, membership)
     verb = "member.left" if user_id == actor.pk else "member.removed"
     events.record(verb, project=project, actor=actor, member=str(membership.user), role=membership.role)
 
@@ -66,6 +70,12 @@ def _find(members: list[Membership], user_id: int) -> Membership:
         if membership.user_id == user_id:
             return membership
     raise Membership.DoesNotExist("This person is not a member of the project.")
+
+
+def _close_invitations(project: Project, membership: Membership) -> None:
+    """The open links of a person who may invite no longer are over: their owner could come back by one of them."""
+    links = Invitation.objects.filter(project=project, invited_by=membership.user_id, used=None)
+    links.filter(expires__gt=timezone.now()).update(expires=timezone.now())
 
 
 def _must_leave_an_owner(members: list[Membership], membership: Membership) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models.functions import Length
 
 from sptar_engine.data.query_text import normalised
+from sptar_engine.errors import InputError
 from webapp.chunks import chunks
 from webapp.models import Document, Project, Query
 from webapp.reading.pairs import BadRow, Found, PairRow, Reason
@@ -16,7 +19,28 @@ from webapp.services.queries import text_key
 
 Tick = Callable[[int], None]
 
+MAX_ROWS = 1_000_000
+"""Rows of one file: they are held in memory, at some 500 bytes each."""
+SHOWN = 10
+"""Rows left out that are shown on the page; the report has all."""
+
 _NEAR = 50  # characters by which a document may be longer or shorter than a question that is equal to it but for spaces
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """Rows that are left out: how many for each reason, and the first ones by line. Each goes to `tell`."""
+
+    tell: Callable[[BadRow], object] = field(default=lambda bad: None)
+    counts: Counter[str] = field(default_factory=Counter)
+    first: list[BadRow] = field(default_factory=list)
+
+    def append(self, bad: BadRow) -> None:
+        """One more."""
+        self.counts[bad.reason.value] += 1
+        insort(self.first, bad, key=lambda row: row.line)
+        del self.first[SHOWN:]
+        self.tell(bad)
 
 
 @dataclass(slots=True)
@@ -24,7 +48,7 @@ class Checked:
     """Rows by the key of their question (webapp.services.queries.text_key), and those that are left out."""
 
     good: dict[str, list[PairRow]] = field(default_factory=dict)
-    bad: list[BadRow] = field(default_factory=list)
+    bad: LeftOut = field(default_factory=LeftOut)
 
     @property
     def pairs(self) -> int:
@@ -32,13 +56,18 @@ class Checked:
         return sum(len(rows) for rows in self.good.values())
 
 
-def among_themselves(rows: Iterable[Found], tick: Tick) -> Checked:
-    """Leave out what contradicts or repeats an earlier row of the same file. Calls `tick` with the number of rows."""
-    checked = Checked()
+def among_themselves(rows: Iterable[Found], tick: Tick, bad: LeftOut | None = None) -> Checked:
+    """Leave out what contradicts or repeats an earlier row of the same file. Calls `tick` with the number of rows.
+
+    Raises InputError for more rows than are held in memory.
+    """
+    checked = Checked(bad=bad or LeftOut())
     keys: dict[str, str] = {}  # of a question by its id in the file
     seen: dict[tuple[str, str], PairRow] = {}
     for number, row in enumerate(rows, 1):
         tick(number)
+        if number > MAX_ROWS:
+            raise InputError(f"The file has more than {MAX_ROWS:,} rows. Split it into several files.")
         if isinstance(row, BadRow):
             checked.bad.append(row)
             continue
@@ -62,12 +91,15 @@ def among_themselves(rows: Iterable[Found], tick: Tick) -> Checked:
 
 
 def against_project(project: Project, checked: Checked) -> Checked:
-    """Leave out also what the project contradicts or has: documents that are not there, grades given already."""
-    found = Checked(bad=list(checked.bad))
+    """Leave out also what the project contradicts or has: documents that are not there, grades given already.
+
+    Those join `checked.bad`.
+    """
+    found = Checked(bad=checked.bad)
     for keys in chunks(checked.good):
         some = {key: checked.good[key] for key in keys}
         known = {row.normalised: row for row in Query.objects.filter(project=project, normalised__in=keys)}
-        ids = {rows[0].query_id for rows in some.values() if rows[0].query_id}
+        ids = {row.query_id for rows in some.values() for row in rows if row.query_id}
         taken = dict(Query.objects.filter(project=project, query_id__in=ids).values_list("query_id", "normalised"))
         sizes = _sizes(project, {row.doc_id for rows in some.values() for row in rows if row.doc_id})
         copies = _copies(project, some, sizes)
@@ -85,7 +117,6 @@ def against_project(project: Project, checked: Checked) -> Checked:
                     found.bad.append(bad)
                 else:
                     found.good.setdefault(key, []).append(row)
-    found.bad.sort(key=lambda bad: bad.line)
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from django.db.models import F
 from sptar_engine.data.beir import SPLITS
 from webapp.chunks import chunks
 from webapp.models import Judgement, Project, Query, User
+from webapp.reading.pairs import PairRow
 from webapp.services import guidelines
 from webapp.services.decisions import Fence, Step, step
 from webapp.services.pair_checks import Checked, Tick, against_project
@@ -31,20 +33,19 @@ def write(
     """
     undoable = checked.pairs <= _UNDOABLE
     made: Counter[str] = Counter()
-    left_out: Counter[str] = Counter(bad.reason.value for bad in checked.bad)
+    left_out: Counter[str] = Counter(checked.bad.counts)
     done = 0
     for keys in _batches(checked, _UNDOABLE if undoable else _BATCH):
         some = Checked({key: checked.good[key] for key in keys})
-        known = list(_known(project, keys).values()) if undoable else []
         with step(
-            project=project, actor=actor, kind="example.imported", label=label, queries=known, fence=fence,
-            undoable=undoable,
+            project=project, actor=actor, kind="example.imported", label=label, fence=fence, undoable=undoable,
+            queries=partial(_known_ids, project, keys),
         ) as doing:  # fmt: skip
             checked_now = against_project(project, some)
             counts = _write(project, checked_now, actor, doing)
             doing.facts.update(counts)
         made.update(counts)
-        left_out.update(bad.reason.value for bad in checked_now.bad)
+        left_out.update(checked_now.bad.counts)
         done += some.pairs
         tick(done)
     return {"questions": made["questions"], "pairs": made["pairs"], "left_out": dict(left_out), "undoable": undoable}
@@ -53,17 +54,17 @@ def write(
 def _write(project: Project, checked: Checked, actor: User | None, doing: Step) -> dict[str, int]:
     known = _known(project, checked.good)
     new = {key: rows[0] for key, rows in checked.good.items() if key not in known}
-    without_id = [row.query for row in new.values() if not row.query_id]
-    ids = iter(new_ids(project, without_id))
-    queries = [
-        Query(
-            project=project, query_id=row.query_id or next(ids), text=row.query, normalised=key, origin="imported",
-            split=row.split, split_fixed=bool(row.split), author=actor,
-            status=Query.Status.DONE if row.doc_id else Query.Status.OPEN,
-        )
-        for key, row in new.items()
+    with_id = [_question(project, key, row, row.query_id, actor) for key, row in new.items() if row.query_id]
+    Query.objects.bulk_create(with_id, batch_size=500)
+    # After these, so that no id is made that the file itself has given.
+    unnamed = {key: row for key, row in new.items() if not row.query_id}
+    ids = new_ids(project, [row.query for row in unnamed.values()])
+    named = [
+        _question(project, key, row, query_id, actor)
+        for (key, row), query_id in zip(unnamed.items(), ids, strict=True)
     ]  # fmt: skip
-    Query.objects.bulk_create(queries, batch_size=500)
+    Query.objects.bulk_create(named, batch_size=500)
+    queries = [*with_id, *named]
     doing.made["query"] += [row.pk for row in queries]
     pks = known | {row.normalised: row.pk for row in queries}
     _fix_splits(checked, known)
@@ -78,6 +79,14 @@ def _write(project: Project, checked: Checked, actor: User | None, doing: Step) 
     return {"questions": len(queries), "pairs": len(judgements)}
 
 
+def _question(project: Project, key: str, row: PairRow, query_id: str, actor: User | None) -> Query:
+    return Query(
+        project=project, query_id=query_id, text=row.query, normalised=key, origin="imported", author=actor,
+        split=row.split, split_fixed=bool(row.split),
+        status=Query.Status.DONE if row.doc_id else Query.Status.OPEN,
+    )  # fmt: skip
+
+
 def _fix_splits(checked: Checked, known: Mapping[str, int]) -> None:
     for split in SPLITS:
         ids = [known[key] for key, rows in checked.good.items() if key in known and rows[0].split == split]
@@ -85,6 +94,10 @@ def _fix_splits(checked: Checked, known: Mapping[str, int]) -> None:
             Query.objects.filter(pk__in=some, split_fixed=False).update(
                 split=split, split_fixed=True, revision=F("revision") + 1
             )
+
+
+def _known_ids(project: Project, keys: Collection[str]) -> list[int]:
+    return list(_known(project, keys).values())
 
 
 def _known(project: Project, keys: Iterable[str]) -> dict[str, int]:

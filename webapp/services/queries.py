@@ -16,6 +16,7 @@ from webapp.chunks import chunks
 from webapp.models import Decision, Judgement, Project, Query, Split, User
 from webapp.services import guidelines
 from webapp.services.decisions import Conflict, step
+from webapp.services.events import about_question
 from webapp.services.judgements import must_exist
 
 MAX_TEXT = 2000  # characters
@@ -150,7 +151,12 @@ def delete(*, query: Query, actor: User) -> None:
     """Delete a question with its judgements."""
     label = f"Deleted “{shorten(query.text)}”"
     with step(
-        project=query.project, actor=actor, kind="query.deleted", label=label, queries=[query.pk], query=query.query_id
+        project=query.project,
+        actor=actor,
+        kind="query.deleted",
+        label=label,
+        queries=[query.pk],
+        **about_question(query),
     ):
         Query.objects.filter(pk=query.pk).delete()
 
@@ -217,15 +223,15 @@ def _known(project: Project, texts: Sequence[str]) -> list[Query]:
 @contextmanager
 def _change(query: Query, actor: User, kind: str, label: str, seen: int | None = None, **facts: Any) -> Iterator[Query]:
     """Change one question, read anew within the step; it is saved, with its revision raised, when something differs."""
-    facts["query"] = query.query_id
+    facts |= about_question(query)
     with step(project=query.project, actor=actor, kind=kind, label=label, queries=[query.pk], **facts):
         row = Query.objects.filter(pk=query.pk).first()
         if row is None:
             raise Conflict("Somebody has deleted this question meanwhile.")
         if seen is not None and row.revision != seen:
             raise Conflict(
-                f"{_last_actor(row)} changed this question meanwhile; it now reads “{row.text}”. Nothing of yours was "
-                "kept: look at it as it is now and change it again if you still want to."
+                f"{_last_actor(row)} changed this question meanwhile; it now reads “{row.text}”. What you typed is not "
+                "saved yet: compare the two, and save again what should stand."
             )
         before = {name: getattr(row, name) for name in _CHANGED}
         yield row

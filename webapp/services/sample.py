@@ -23,7 +23,7 @@ from sptar_engine.experiment import ARMS
 from sptar_engine.presets import PRESETS
 from webapp.models import Experiment, Project, Role, Upload, User
 from webapp.services import errands, experiments, projects, uploads
-from webapp.uploads import ReceivedFile
+from webapp.uploads import ReceivedFile, swept
 
 LOAD, START = "sample.load", "sample.start"
 
@@ -53,8 +53,7 @@ def load(actor: User) -> Project:
 @contextmanager
 def archive() -> Iterator[Path]:
     """The sample dataset as a zip in BEIR's layout; it goes when the block ends."""
-    folder = Path(settings.DATA_DIR) / "incoming"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = swept(Path(settings.DATA_DIR) / "scratch")  # on the disk of the uploads, where it is moved to
     with tempfile.TemporaryDirectory(dir=folder, prefix="sample-") as scratch:
         dataset, path = Path(scratch) / "dataset", Path(scratch) / "sample.zip"
         _write_dataset(dataset)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db import transaction
+
 from sptar_engine.artifacts import sha256_file, sha256_json
 from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, SPLITS, qrels_path, write_labels
 from sptar_engine.records import Qrels
@@ -22,7 +24,7 @@ from webapp.chunks import chunks
 from webapp.models import Corpus, Document, Project, Query
 from webapp.places import corpus_folder, snapshot_folder
 from webapp.selectors import judgements
-from webapp.services import splits
+from webapp.services import decisions, splits
 
 _NAME = 32  # hex digits: 128 bits
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)  # the file system cannot; a copy does as well
@@ -49,7 +51,9 @@ def take(project: Project) -> Snapshot:
     corpus = project.corpus
     if corpus is None or not corpus.ready:
         raise SnapshotError("There are no documents yet. Upload some first.")
-    splits.assign(project)
+    with transaction.atomic():
+        decisions.lock(project)
+        splits.assign(project)
     queries, qrels, left_out = _labels(project, corpus)
     folder = snapshot_folder(project, "x").parent
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,13 @@ SEED = 13
 _TRAIN, _DEV, _TEST = Split.TRAIN.value, Split.DEV.value, Split.TEST.value
 
 
-def assign(project: Project) -> None:
+def assign(project: Project) -> bool:
     """Give every example a split after DESIGN section 3, minimums first; one with `split_fixed` keeps its own.
 
     Stable: questions stand in an order made of their ids, training is taken from its beginning and held-out from its
     end, so that one more changes the split of at most two others. Too few to split leaves them without one.
+
+    Returns whether an example's split has changed. Call it in a transaction that holds `decisions.lock`.
     """
     _free(project).exclude(split="").filter(Q(relevant=0) | Q(status=Query.Status.SKIPPED)).update(split="")
     rows = list(usable(_free(project)).values_list("pk", "query_id", "split"))
@@ -34,7 +36,8 @@ def assign(project: Project) -> None:
             moves.setdefault(split, []).append(pk)
     for split, ids in moves.items():
         for some in chunks(ids):
-            Query.objects.filter(pk__in=some).update(split=split)
+            Query.objects.filter(pk__in=some, split_fixed=False).update(split=split)
+    return bool(moves)
 
 
 def usable(queries: QuerySet[Query]) -> QuerySet[Query]:

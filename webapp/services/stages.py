@@ -75,9 +75,10 @@ def retry(*, work: Experiment | StageRun, actor: User | None) -> int:
         again = StageRun.objects.filter(pk__in=over, state__in=[State.FAILED, State.CANCELLED]).update(**_FRESH)
         if again:
             events.record("experiment.retried", project=experiment.project, actor=actor, experiment=experiment.number)
+            queue_ready(experiment)
+            settle(experiment)  # in the same transaction: reconcile looks after open experiments alone
     if again:
-        queue_ready(experiment)
-        settle(experiment)
+        queue_ready(experiment)  # what became ready by a step that ended meanwhile
     work.refresh_from_db()
     return again
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from webapp.chunks import chunks
 from webapp.models import Decision, Judgement, Project, Query, User
 from webapp.services import events
-from webapp.services.decisions import TABLES, Conflict, bring_up_to_date, digest, lock, present
+from webapp.services.decisions import TABLES, Conflict, digest, follow, lock, present, rows_of
 
 Changes = Mapping[str, Sequence[Sequence[Any]]]
 
@@ -32,11 +32,12 @@ def undo(*, project: Project, decision: Decision, actor: User) -> list[int]:
             changes: Changes = decision.before
             _check_untouched(changes, decision)
             queries = sorted(_queries(changes))
+            before = rows_of(queries)
             for table in reversed(_ORDER):
                 _remove(table, changes.get(table, ()))
             for table in _ORDER:
                 _restore(table, changes.get(table, ()), project)
-            bring_up_to_date(project, queries)
+            follow(project, before, rows_of(queries))
             events.record("example.undone", project=project, actor=actor, step=decision.label)
     except IntegrityError:
         raise Conflict(

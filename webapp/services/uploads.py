@@ -24,7 +24,7 @@ from webapp.services import errands, events
 from webapp.uploads import ReceivedFile
 
 ORIGINAL = "original"
-CHECK, IMPORT = "upload.check", "upload.import"
+CHECK, IMPORT, DISCARD = "upload.check", "upload.import", "corpus.discard"
 
 Stage = Upload.Stage
 OPEN = (Stage.RECEIVED, Stage.MAPPING, Stage.CHECKING, Stage.QUESTION, Stage.IMPORTING)
@@ -38,6 +38,7 @@ class UploadMoved(InputError):
 def receive(*, project: Project, file: ReceivedFile, actor: User) -> Upload:
     """Keep a file and guess what it is. Raises InputError, and keeps nothing, for what cannot be read at all."""
     found = sniff(Path(file.temporary_file_path()), file.name or "", unpacked_limit())
+    file.sync()
     with transaction.atomic():
         upload = Upload(
             project=project, kind=found.kind, stage=Stage.MAPPING, name=(file.name or "upload")[-255:],
@@ -45,7 +46,7 @@ def receive(*, project: Project, file: ReceivedFile, actor: User) -> Upload:
         )  # fmt: skip
         upload.full_clean(exclude=["options", "problems", "counts"])
         upload.save()
-        events.record("upload.received", project=project, actor=actor, upload=upload.pk, name=upload.name[:100])
+        events.record("upload.received", project=project, actor=actor, **events.about_upload(upload))
         file.move_to(original_file(upload))
     return upload
 
@@ -56,7 +57,9 @@ def start_check(*, upload: Upload, kind: str, options: dict[str, Any], actor: Us
         _move(upload, [Stage.MAPPING], Stage.CHECKING, kind=kind, options=options, error="")
         upload.clean_fields(exclude=["options", "problems", "counts", "project", "uploaded_by"])
         _ask(CHECK, upload, actor)
-        events.record("upload.check_started", project=upload.project, actor=actor, upload=upload.pk, kind=kind)
+        events.record(
+            "upload.check_started", project=upload.project, actor=actor, **events.about_upload(upload), kind=kind
+        )
 
 
 def finish_check(*, upload: Upload, findings: Findings, found: dict[str, Any], actor: User | None) -> None:
@@ -72,14 +75,14 @@ def finish_check(*, upload: Upload, findings: Findings, found: dict[str, Any], a
         _ask(IMPORT, upload, actor)
     verb = "upload.refused" if stage == Stage.REFUSED else "upload.checked"
     events.record(
-        verb, project=upload.project, actor=actor, upload=upload.pk, good=findings.good, bad=findings.bad
+        verb, project=upload.project, actor=actor, **events.about_upload(upload), good=findings.good, bad=findings.bad
     )  # fmt: skip
 
 
 def refuse(*, upload: Upload, reason: str, actor: User | None) -> None:
     """Refuse the whole file, with a sentence. Call it inside a fenced transaction."""
     _move(upload, [Stage.CHECKING], Stage.REFUSED, error=reason)
-    events.record("upload.refused", project=upload.project, actor=actor, upload=upload.pk)
+    events.record("upload.refused", project=upload.project, actor=actor, **events.about_upload(upload))
 
 
 def import_good(*, upload: Upload, chunking: str, actor: User) -> None:
@@ -90,7 +93,8 @@ def import_good(*, upload: Upload, chunking: str, actor: User) -> None:
         _move(upload, [Stage.QUESTION], Stage.IMPORTING, keep_good=True, options=options)
         _ask(IMPORT, upload, actor)
         events.record(
-            "upload.accepted", project=upload.project, actor=actor, upload=upload.pk, left_out=upload.rows_bad
+            "upload.accepted", project=upload.project, actor=actor, left_out=upload.rows_bad,
+            **events.about_upload(upload),
         )  # fmt: skip
 
 
@@ -107,7 +111,7 @@ def reopen(*, upload: Upload, actor: User) -> None:
             upload, [Stage.QUESTION, Stage.REFUSED], Stage.MAPPING,
             options=options, rows_good=0, rows_bad=0, rows_changed=0, problems=[], counts={}, error="",
         )  # fmt: skip
-        events.record("upload.reopened", project=upload.project, actor=actor, upload=upload.pk)
+        events.record("upload.reopened", project=upload.project, actor=actor, **events.about_upload(upload))
 
 
 def retry(*, upload: Upload, actor: User) -> None:
@@ -117,19 +121,26 @@ def retry(*, upload: Upload, actor: User) -> None:
         raise UploadMoved("There is nothing to try again: the upload has gone on. Look at it once more.")
     with transaction.atomic():
         _ask(kind, upload, actor)
-        events.record("upload.retried", project=upload.project, actor=actor, upload=upload.pk)
+        events.record("upload.retried", project=upload.project, actor=actor, **events.about_upload(upload))
 
 
 def cancel(*, upload: Upload, actor: User) -> None:
     """Give the upload up. Its files go; a version that was made of it before stays."""
     with transaction.atomic():
         done_before = upload.corpora.filter(ready=True).exists()
-        _move(upload, OPEN, Stage.DONE if done_before else Stage.CANCELLED)
-        for errand in Errand.objects.filter(
-            kind__in=[CHECK, IMPORT], subject=upload.pk, state__in=[State.WAITING, State.QUEUED, State.RUNNING]
-        ).select_related("project"):
+        work = list(
+            Errand.objects.filter(
+                kind__in=[CHECK, IMPORT], subject=upload.pk, state__in=[State.WAITING, State.QUEUED, State.RUNNING]
+            ).select_related("project")
+        )
+        for errand in work:  # before the upload: a worker locks the two in this order
             errands.cancel(errand=errand, actor=actor)
-        events.record("upload.cancelled", project=upload.project, actor=actor, upload=upload.pk)
+        _move(upload, OPEN, Stage.DONE if done_before else Stage.CANCELLED)
+        # An import that does not stop in time is killed before it has removed the rows it made.
+        is_importing = any(errand.kind == IMPORT and errand.state == State.RUNNING for errand in work)
+        if is_importing or upload.corpora.filter(ready=False).exists():
+            errands.ask(kind=DISCARD, project=upload.project, subject=upload.pk, actor=actor)
+        events.record("upload.cancelled", project=upload.project, actor=actor, **events.about_upload(upload))
         if not done_before:
             transaction.on_commit(partial(remove_files, upload))
 

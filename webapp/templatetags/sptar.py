@@ -13,6 +13,7 @@ from django.utils.text import slugify
 
 from webapp.models import Project, Role
 from webapp.selectors.steps import Step, steps_of
+from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
 
@@ -38,8 +39,7 @@ def icon(name: str, label: str = "") -> SafeString:
     )
 
 
-@register.filter
-def widget_class(field: BoundField) -> str:
+def _widget_class(field: BoundField) -> str:
     """Bootstrap's class for a field's widget."""
     kind = field.widget_type
     if kind in ("checkbox",):
@@ -52,7 +52,7 @@ def widget_class(field: BoundField) -> str:
 @register.filter
 def styled(field: BoundField) -> SafeString:
     """Render a field with its class, its error state and the ids of help and error for screen readers."""
-    attributes: dict[str, Any] = {"class": widget_class(field)}
+    attributes: dict[str, Any] = {"class": _widget_class(field)}
     described = []
     if field.errors:
         attributes["class"] += " is-invalid"
@@ -63,6 +63,12 @@ def styled(field: BoundField) -> SafeString:
     if described:
         attributes["aria-describedby"] = " ".join(described)
     return field.as_widget(attrs={**field.field.widget.attrs, **attributes})
+
+
+@register.filter
+def skip_words(reason: str) -> str:
+    """Why a question was skipped, in words; empty for a reason that is not on the list any more."""
+    return SKIP_REASONS.get(reason, "")
 
 
 @register.filter
@@ -85,10 +91,10 @@ def at_least(role: Any, wanted: str) -> bool:
     return bool(role) and role.level >= Role(wanted).level
 
 
-@register.simple_tag
-def stepper(project: Project) -> list[Step]:
-    """The eight steps of a project with their states (webapp.selectors.steps)."""
-    return steps_of(project)
+@register.simple_tag(takes_context=True)
+def stepper(context: dict[str, Any], project: Project) -> list[Step]:
+    """The eight steps of a project with their states (webapp.selectors.steps), for the person's role in it."""
+    return steps_of(project, context.get("role"))
 
 
 @register.simple_tag(takes_context=True)

@@ -20,6 +20,7 @@ urlpatterns = [
     path("label/document/<int:doc>/skip/", documents_asked.skip, name="document_skip"),
     path("<int:pk>/", labelling.example, name="example"),
     path("<int:pk>/hits/", labelling.hits, name="example_hits"),
+    path("<int:pk>/waiting/", labelling.waiting, name="example_waiting"),
     path("<int:pk>/grade/", labelling.grade, name="example_grade"),
     path("<int:pk>/rest/", labelling.rest, name="example_rest"),
     path("<int:pk>/finish/", labelling.finish, name="example_finish"),

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -47,8 +48,8 @@ def bulk(request: HttpRequest, project: Project) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages), extra_tags="bad")
     else:
-        words = f"{service.ACTIONS[action].done}: {done} examples. You can undo this under “Your last steps”."
-        messages.success(request, words, extra_tags="good")
+        words = f"{service.ACTIONS[action].done}: {done} example{pluralize(done)}."
+        messages.success(request, f"{words} You can undo this under “Your last steps”.", extra_tags="good")
     return redirect(address)
 
 

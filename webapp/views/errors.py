@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 TOO_LARGE = 413
 
@@ -59,17 +60,29 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     )  # fmt: skip
 
 
+def wrong_method(request: HttpRequest) -> HttpResponse:
+    """405 for somebody who opens an address that only takes what a form sends; below a project that is a member."""
+    project = getattr(request, "project", None)
+    back = reverse("project", args=[project.slug]) if project else ""
+    return _page(
+        request, 405, "This address cannot be opened",
+        "It only takes what a form sends. Nothing was changed. Go on from the page that has the form.",
+        back=back,
+    )  # fmt: skip
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     """500. No database and no template context that could fail again."""
     template = "errors/_broken.html" if getattr(request, "htmx", False) else "errors/broken.html"
     return _retargeted(request, render(None, template, status=500))  # type: ignore[arg-type]  # None runs no processors
 
 
-def _page(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
+def _page(request: HttpRequest, status: int, title: str, sentence: str, back: str = "") -> HttpResponse:
     fragment = bool(getattr(request, "htmx", False))
     template = "errors/_message.html" if fragment else "errors/page.html"
     request.project = None  # type: ignore[attr-defined]  # no stepper: its queries could fail as the page did
-    response = render(request, template, {"status": status, "title": title, "sentence": sentence}, status=status)
+    context = {"status": status, "title": title, "sentence": sentence, "back": back}
+    response = render(request, template, context, status=status)
     return _retargeted(request, response)
 
 

@@ -28,7 +28,6 @@ from webapp.services.undo import undo
 
 _COLUMNS = ("query", "doc_id", "grade", "split", "query_id", "status", "note")
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  full-width signs, as in webapp.downloads
-_BIGGEST = 2**62
 
 
 @project_view(Role.VIEWER)
@@ -39,7 +38,7 @@ def listing(request: HttpRequest, project: Project) -> HttpResponse:
     page = selector.page(project, chosen, before=_number(request, "before"), after=_number(request, "after"))
     context = {
         "current_step": "examples", "form": form, "chosen": chosen, "page": page, "splits": Split.choices,
-        "actions": [(name, action.order) for name, action in bulk.ACTIONS.items()],
+        "actions": [(name, action.order) for name, action in bulk.ACTIONS.items()], "back": request.get_full_path(),
     }  # fmt: skip
     return render(request, "examples/list.html", context)
 
@@ -55,7 +54,10 @@ def gauge(request: HttpRequest, project: Project) -> HttpResponse:
 @project_view(Role.EDITOR)
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    """Text and split of one example, in its row or on a page of its own. `cancel` in the address gives the row back."""
+    """Text and split of one example, in its row or on a page of its own. `cancel` in the address gives the row back.
+
+    In a conflict the form keeps what was typed, beside what the other person saved.
+    """
     query = get_object_or_404(project.queries.select_related("author"), pk=pk)
     initial = {"text": query.text, "split": query.split if query.split_fixed else "", "seen": query.revision}
     form = EditForm(request.POST or None, initial=initial)
@@ -64,8 +66,8 @@ def edit(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
         try:
             queries.edit(query=query, actor=request.user, seen=given["seen"], text=given["text"], split=given["split"])
         except Conflict as error:
-            query.refresh_from_db()
-            form = EditForm(initial={**initial, "text": query.text, "seen": query.revision})
+            query = get_object_or_404(project.queries.select_related("author"), pk=pk)
+            form = EditForm(initial={**given, "seen": query.revision})
             return _edit_page(request, query, form, str(error))
         except ValidationError as error:
             form.add_error(None, error)
@@ -120,9 +122,7 @@ def steps(request: HttpRequest, project: Project) -> HttpResponse:
 def undo_step(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     """Take one of one's own steps back, and show the question it was about."""
     decision = get_object_or_404(project.decisions, pk=pk, actor=request.user)
-    back = request.POST.get("back", "")
-    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
-        back = reverse("examples", args=[project.slug])
+    back = _back(request, project)
     try:
         touched = undo(project=project, decision=decision, actor=request.user)
     except Conflict as error:
@@ -148,21 +148,33 @@ def _is_question_screen(project: Project, address: str) -> bool:
     )
 
 
+def _back(request: HttpRequest, project: Project) -> str:
+    """Where the person came from, when that is an address of ours; else the list."""
+    back = request.POST.get("back") or request.GET.get("back") or ""
+    if url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
+        return back
+    return reverse("examples", args=[project.slug])
+
+
 def _number(request: HttpRequest, name: str) -> int | None:
     value = request.GET.get(name, "")
     return int(value) if value.isdecimal() and value.isascii() and len(value) < 19 else None
 
 
 def _row(request: HttpRequest, query: Query) -> HttpResponse:
+    back = _back(request, query.project)
     if not request.htmx:  # type: ignore[attr-defined]
-        return redirect("examples", query.project.slug)
+        return redirect(back)
     query.short = query.text[:300]  # type: ignore[attr-defined]  # as the list's statement does
-    return render(request, "examples/_row.html", {"example": query, "is_focused": True})
+    return render(request, "examples/_row.html", {"example": query, "is_focused": True, "back": back})
 
 
 def _edit_page(request: HttpRequest, query: Query, form: EditForm, problem: str = "") -> HttpResponse:
     template = "examples/_edit.html" if request.htmx else "examples/edit.html"  # type: ignore[attr-defined]
-    context = {"current_step": "examples", "example": query, "form": form, "problem": problem}
+    context = {
+        "current_step": "examples", "example": query, "form": form, "problem": problem,
+        "back": _back(request, query.project),
+    }  # fmt: skip
     return render(request, template, context)
 
 

@@ -21,6 +21,7 @@ from webapp.selectors.artifacts import stage_folder
 from webapp.selectors.models import encoders, language_models
 from webapp.selectors.recipes import recipe_of
 from webapp.selectors.steps import is_outdated
+from webapp.selectors.words import plural
 from webapp.services import experiments, stages
 from webapp.views.experiment_parts import fragments_of
 
@@ -120,7 +121,8 @@ def retry(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     if request.method == "GET":
         return _confirm(request, experiment, "retry")
     count = stages.retry(work=experiment, actor=request.user)
-    text = f"{count} steps are queued again." if count else "There was nothing to try again."
+    again = f"{count} {plural(count, 'step')} {'is' if count == 1 else 'are'} queued again."
+    text = again if count else "There was nothing to try again."
     messages.info(request, text, extra_tags="busy" if count else "")
     return redirect("experiment", project.slug, experiment.number)
 

@@ -14,10 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from webapp.access import project_view
 from webapp.models import Errand, Project, Role, StageRun
 from webapp.selectors import jobs
+from webapp.selectors.words import plural, stage_title
 from webapp.services import errands, stages
 
-_STOP = {"title": "Stop this job?", "button": "Stop it", "button_class": "btn-danger"}
-_AGAIN = {"title": "Try this job again?", "button": "Try again", "button_class": "btn-primary"}
+_STOP = {"title": "Stop “{}”?", "button": "Stop it", "button_class": "btn-danger"}
+_AGAIN = {"title": "Try “{}” again?", "button": "Try again", "button_class": "btn-primary"}
 
 
 @require_GET
@@ -44,7 +45,9 @@ def cancel_stage(request: HttpRequest, project: Project, pk: int) -> HttpRespons
     """Stop one step of an experiment, and with it what builds on it."""
     stage = _stage(project, pk)
     if request.method == "GET":
-        return _ask(request, _STOP, "A running step ends within ten seconds. What builds on it is stopped too.")
+        return _ask(
+            request, _STOP, _named(stage), "A running step ends within ten seconds. What builds on it is stopped too."
+        )
     stages.cancel(work=stage, actor=request.user)
     return _back(request, "Stopping: a running step ends within ten seconds.")
 
@@ -55,9 +58,10 @@ def retry_stage(request: HttpRequest, project: Project, pk: int) -> HttpResponse
     """Try one step again, and what builds on it."""
     stage = _stage(project, pk)
     if request.method == "GET":
-        return _ask(request, _AGAIN, "The step goes on where it was, and what builds on it follows.")
+        return _ask(request, _AGAIN, _named(stage), "The step goes on where it was, and what builds on it follows.")
     count = stages.retry(work=stage, actor=request.user)
-    return _back(request, f"{count} steps are queued again." if count else "There was nothing to try again.")
+    again = f"{count} {plural(count, 'step')} {'is' if count == 1 else 'are'} queued again."
+    return _back(request, again if count else "There was nothing to try again.")
 
 
 @project_view(Role.EDITOR)
@@ -66,7 +70,8 @@ def cancel_errand(request: HttpRequest, project: Project, pk: int) -> HttpRespon
     """Stop an import, an index or the like."""
     errand = get_object_or_404(project.errands, pk=pk)
     if request.method == "GET":
-        return _ask(request, _STOP, "It ends within ten seconds. It can be started again later.")
+        name = jobs.ERRANDS.get(errand.kind, errand.kind)
+        return _ask(request, _STOP, name, "It ends within ten seconds. It can be started again later.")
     errands.cancel(errand=errand, actor=request.user)
     return _back(request, "Stopping: it ends within ten seconds.")
 
@@ -77,7 +82,7 @@ def retry_errand(request: HttpRequest, project: Project, pk: int) -> HttpRespons
     """Ask for an errand again that failed or was stopped."""
     old: Errand = get_object_or_404(project.errands, pk=pk, state__in=jobs.AGAIN)
     if request.method == "GET":
-        return _ask(request, _AGAIN, "It is done again from its beginning.")
+        return _ask(request, _AGAIN, jobs.ERRANDS.get(old.kind, old.kind), "It is done again from its beginning.")
     errands.ask(kind=old.kind, project=project, subject=old.subject, actor=request.user, arguments=old.arguments)
     return _back(request, "It is queued again.")
 
@@ -86,9 +91,14 @@ def _stage(project: Project, pk: int) -> StageRun:
     return get_object_or_404(StageRun.objects.select_related("experiment"), pk=pk, experiment__project=project)
 
 
-def _ask(request: HttpRequest, question: Mapping[str, str], sentence: str) -> HttpResponse:
-    """The page that asks before something happens; its button posts to the same address."""
-    return render(request, "jobs/confirm.html", {**question, "sentence": sentence})
+def _named(stage: StageRun) -> str:
+    return f"{stage_title(stage)}, {stage.experiment}"
+
+
+def _ask(request: HttpRequest, question: Mapping[str, str], name: str, sentence: str) -> HttpResponse:
+    """The page that asks before something happens to a job; its button posts to the same address."""
+    context = {**question, "title": question["title"].format(name), "sentence": sentence}
+    return render(request, "jobs/confirm.html", context)
 
 
 def _back(request: HttpRequest, text: str) -> HttpResponse:

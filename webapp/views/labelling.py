@@ -72,7 +72,11 @@ def prepare_meaning(request: HttpRequest, project: Project) -> HttpResponse:
     except SearchUnavailable as error:
         messages.error(request, str(error), extra_tags="bad")
     pk = request.POST.get("query", "")
-    return redirect("example", project.slug, int(pk)) if pk.isdecimal() else redirect("label", project.slug)
+    return (
+        redirect("example", project.slug, int(pk))
+        if pk.isdecimal() and len(pk) < 19
+        else redirect("label", project.slug)
+    )
 
 
 @project_view(Role.VIEWER)
@@ -80,14 +84,7 @@ def prepare_meaning(request: HttpRequest, project: Project) -> HttpResponse:
 def example(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     """One question with what the searches find for it."""
     query = get_object_or_404(project.queries.select_related("author"), pk=pk)
-    screen = screen_of(query, _find(request, query))
-    context = {
-        **screen_context(request, query), "screen": screen,
-        "advice": advise(project, query.text, titles=screen.titles, query=query.pk),
-        "note_form": NoteForm(initial={"note": query.note, "seen": query.revision}),
-        "guideline": guidelines.current(project),
-    }  # fmt: skip
-    return render(request, "examples/example.html", context)
+    return _example_page(request, query, _find(request, query), query.note)
 
 
 @project_view(Role.VIEWER)
@@ -101,6 +98,25 @@ def hits(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     return render(request, "examples/_hits.html", {**screen_context(request, query), "screen": screen})
 
 
+@project_view(Role.VIEWER)
+@require_GET
+def waiting(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    """Whether a search that is being made ready (`for`, one or more) is ready by now; then the hits load themselves."""
+    query = get_object_or_404(project.queries, pk=pk)
+    find = _find(request, query)
+    if not request.htmx or project.corpus is None:  # type: ignore[attr-defined]
+        return redirect(_address(query, find))
+    wanted = [name for name in request.GET.getlist("for")[:2] if name in (client.BM25, client.BASE)]
+    try:
+        states = client.readiness(project.corpus)
+        is_ready = any(states[name] != "building" for name in wanted)
+    except SearchUnavailable:
+        is_ready = False
+    context = {**screen_context(request, query, find), "wanted": wanted, "is_ready": is_ready}
+    response = render(request, "examples/_waiting.html", context)
+    return announce(response, "A search is ready; its hits are on the page now.") if is_ready else response
+
+
 @project_view(Role.REVIEWER)
 @require_POST
 def grade(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
@@ -108,8 +124,7 @@ def grade(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     query = get_object_or_404(project.queries, pk=pk)
     form = GradeForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "That was no grade from 0 to 3. Nothing was saved.", extra_tags="bad")
-        return _reload(request, query, "")
+        return _say(request, query, "That was no grade from 0 to 3. Nothing was saved.", "bad")
     given = form.cleaned_data
     doc = get_object_or_404(Document.objects.only("doc_id"), corpus=project.corpus_id, pk=given["doc"])
     problem = ""
@@ -143,11 +158,9 @@ def rest(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     try:
         count = judgements.rest_is_not_relevant(query=query, doc_ids=doc_ids, actor=request.user)
     except ValidationError as error:
-        messages.error(request, _sentence(error), extra_tags="bad")
-        return _reload(request, query, request.POST.get("find", "")[:_FIND])
-    words = f"{count} documents are marked not relevant." if count else "There was nothing left to mark."
-    messages.info(request, words)
-    return announce(_reload(request, query, request.POST.get("find", "")[:_FIND]), words)
+        return _say(request, query, _sentence(error), "bad")
+    words = f"{count} document{' is' if count == 1 else 's are'} marked not relevant."
+    return _say(request, query, words if count else "There was nothing left to mark.")
 
 
 @project_view(Role.REVIEWER)
@@ -191,14 +204,7 @@ def flag(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
 def note(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     """Keep a note."""
     query = get_object_or_404(project.queries, pk=pk)
-    form = NoteForm(request.POST)
-    if not form.is_valid():
-        problem = " ".join(form.errors.get("note", ["This page was too old; look at it once more."]))
-        messages.error(request, f"The note was not saved. {problem}", extra_tags="bad")
-        return _reload(request, query, "")
-    given = form.cleaned_data
-    act = lambda: queries.annotate(query=query, actor=request.user, seen=given["seen"], note=given["note"])  # noqa: E731  as above
-    return _stay(request, query, act, "The note is saved.")
+    return _stay(request, query, lambda: None, "The note is saved.")
 
 
 def screen_context(request: HttpRequest, query: Query, find: str = "") -> dict[str, Any]:
@@ -207,7 +213,7 @@ def screen_context(request: HttpRequest, query: Query, find: str = "") -> dict[s
     return {
         "current_step": "examples", "query": query, "find": find, "grades": GRADES,
         "reasons": queries.SKIP_REASONS, "decisions": selector.strip(query.project, request.user),
-        "back": _address(query, find),
+        "back": _address(query, find), "same_find": "" if find == query.text else urlencode({"find": find}),
     }  # fmt: skip
 
 
@@ -236,17 +242,53 @@ def _address(query: Query, find: str) -> str:
     return address if find in ("", query.text) else f"{address}?{urlencode({'find': find})}"
 
 
-def _reload(request: HttpRequest, query: Query, find: str) -> HttpResponse:
-    """The screen again; htmx gets the list of hits, and with it the messages."""
+def _example_page(request: HttpRequest, query: Query, find: str, note: str, problem: str = "") -> HttpResponse:
+    """The whole screen. `note` is what the field shows; with a `problem` it is not what is saved."""
+    screen = screen_of(query, find)
+    context = {
+        **screen_context(request, query, find), "screen": screen,
+        "advice": advise(query.project, query.text, titles=screen.titles, query=query.pk),
+        "note_form": NoteForm(initial={"note": note, "was": query.note, "seen": query.revision}),
+        "note_problem": problem, "guideline": guidelines.current(query.project),
+    }  # fmt: skip
+    return render(request, "examples/example.html", context, status=422 if problem else 200)
+
+
+def _say(request: HttpRequest, query: Query, sentence: str, level: str = "") -> HttpResponse:
+    """The screen again with a message; htmx gets the list of hits, and has the message read out."""
+    find = request.POST.get("find", "")[:_FIND]
+    messages.add_message(request, messages.ERROR if level else messages.INFO, sentence, extra_tags=level)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(_address(query, find))
     query.refresh_from_db()
     find = find or query.text
     context = {**screen_context(request, query, find), "screen": screen_of(query, find), "with_state": True}
-    return render(request, "examples/_hits.html", context)
+    return announce(render(request, "examples/_hits.html", context), sentence)
+
+
+def _refuse_note(request: HttpRequest, query: Query) -> HttpResponse | None:
+    """Keep the note that came with a step. The screen with what was typed where it cannot be kept, and why."""
+    form = NoteForm(request.POST)
+    if not form.is_typed():
+        return None
+    typed, problem = request.POST.get("note", ""), ""
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            queries.annotate(query=query, actor=request.user, seen=given["seen"], note=given["note"])
+        except (Conflict, ValidationError) as error:
+            problem = _sentence(error)
+    else:
+        problem = " ".join(form.errors.get("note", ["This page was too old; press the button once more."]))
+    if not problem:
+        return None
+    query = get_object_or_404(query.project.queries.select_related("author"), pk=query.pk)
+    return _example_page(request, query, request.POST.get("find", "")[:_FIND] or query.text, typed, problem)
 
 
 def _stay(request: HttpRequest, query: Query, act: Any, done: str) -> HttpResponse:
+    if refused := _refuse_note(request, query):
+        return refused
     try:
         act()
     except (Conflict, ValidationError) as error:
@@ -257,6 +299,8 @@ def _stay(request: HttpRequest, query: Query, act: Any, done: str) -> HttpRespon
 
 
 def _then_next(request: HttpRequest, project: Project, query: Query, act: Any, done: str) -> HttpResponse:
+    if refused := _refuse_note(request, query):
+        return refused
     try:
         act()
     except (Conflict, ValidationError) as error:

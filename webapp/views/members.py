@@ -12,7 +12,7 @@ from webapp.access import project_view
 from webapp.forms.people import InvitationForm, RoleForm
 from webapp.models import Project, Role
 from webapp.services import invitations, memberships
-from webapp.views.projects import render_settings
+from webapp.views.projects import invitation_key, render_settings
 
 
 @project_view(Role.OWNER)
@@ -66,12 +66,13 @@ def leave(request: HttpRequest, project: Project) -> HttpResponse:
 @project_view(Role.OWNER)
 @require_POST
 def invite(request: HttpRequest, project: Project) -> HttpResponse:
-    """Make an invitation and show its link, this once."""
+    """Make an invitation; the settings page shows its link, this once."""
     form = InvitationForm(request.POST)
     if not form.is_valid():
         return render_settings(request, project, invitation_form=form)
     invitation, path = invitations.invite(project=project, actor=request.user, **form.cleaned_data)
-    return render_settings(request, project, made=invitation, link=request.build_absolute_uri(path))
+    request.session[invitation_key(project)] = {"pk": invitation.pk, "link": request.build_absolute_uri(path)}
+    return redirect("project_settings", project.slug)
 
 
 @project_view(Role.OWNER)

@@ -37,14 +37,15 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def overview(request: HttpRequest, project: Project) -> HttpResponse:
     """The eight steps with a sentence each, and what happened lately."""
-    return render(request, "projects/overview.html", {"overview": overview_of(project)})
+    found = overview_of(project, request.role)  # type: ignore[attr-defined]  # set by project_view
+    return render(request, "projects/overview.html", {"overview": found})
 
 
 @project_view(Role.VIEWER)
 @require_GET
 def settings_page(request: HttpRequest, project: Project) -> HttpResponse:
     """Name, members, invitations, leaving and deleting."""
-    return render_settings(request, project)
+    return render_settings(request, project, **_made_invitation(request, project))
 
 
 @project_view(Role.OWNER)
@@ -110,6 +111,17 @@ def render_settings(request: HttpRequest, project: Project, **forms: object) -> 
         **forms,
     }
     return render(request, "projects/settings.html", context)
+
+
+def invitation_key(project: Project) -> str:
+    """Where a session keeps the link of an invitation just made, until the settings page has shown it."""
+    return f"invitation-{project.pk}"
+
+
+def _made_invitation(request: HttpRequest, project: Project) -> dict[str, object]:
+    kept = request.session.pop(invitation_key(project), None)
+    made = project.invitations.filter(pk=kept["pk"], used=None).first() if kept else None
+    return {"made": made, "link": kept["link"]} if made else {}
 
 
 def _rows(lines: Iterator[log.Line]) -> Iterator[str]:

@@ -13,6 +13,11 @@ from sptar_engine.serving.builds import ABSENT, BUILDING, FAILED, Builds, State,
 
 Steps = Generator[None, None, None]
 
+UNFORESEEN = (
+    "Something went wrong that we did not foresee. Try again; if it happens once more, tell the person who runs this "
+    "machine, who finds the reason in the log of the search service."
+)
+
 
 @pytest.fixture
 def queue() -> Iterator[Builds]:
@@ -85,7 +90,8 @@ def test_progress_is_seen_and_what_is_done_is_forgotten(queue) -> None:
     [
         (StageError("Lucene failed."), "Lucene failed."),
         (OSError(28, "No space left on device"), "The disk is full; free some space and try again."),
-        (RuntimeError("torch says no"), "RuntimeError: torch says no"),
+        (RuntimeError("torch says no"), UNFORESEEN),
+        (PermissionError(13, "Permission denied", "/data/search"), UNFORESEEN),
         (MemoryError(), "There is not enough memory; close other programs and try again."),
     ],
 )

@@ -61,7 +61,15 @@ def test_topics_are_read_back_as_they_were_written(tmp_path) -> None:
     assert np.array_equal(again.mean, clusters.mean)
     with pytest.raises(StageError, match="does not fit its 71"):
         open_clusters(tmp_path, 71)
-    (tmp_path / "topics.npz").write_bytes(b"half")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_topics_cut_short_are_told_as_such(tmp_path, share: float) -> None:
+    found, _ = groups(30, 40)
+    save_clusters(tmp_path, find_clusters(found, nothing))
+    file = tmp_path / "topics.npz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(StageError, match="cannot be read"):
         open_clusters(tmp_path, 70)
 

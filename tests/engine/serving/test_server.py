@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sptar_engine.errors import StageError
-from sptar_engine.serving.server import Server
+from sptar_engine.serving.server import FAILED_SENTENCE, Server
 from sptar_engine.serving.wire import REQUEST_LIMIT, Refusal, Unreachable, ask, receive, send
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
@@ -117,6 +117,20 @@ def test_client_that_leaves_in_the_middle_does_no_harm(root: Path, serve) -> Non
         with connected(root) as stream:
             stream.sendall(data)
     assert say(root, {"n": 1})
+
+
+def test_unforeseen_error_is_a_refusal_for_the_person_and_a_line_in_the_log(root: Path, serve, caplog) -> None:
+    def fail(request: dict[str, Any]) -> dict[str, Any]:
+        raise PermissionError(13, "Permission denied", "/data/search")
+
+    serve(fail)
+    with connected(root) as stream:
+        for _ in range(2):  # the connection lives on
+            send(stream, {"do": "search"}, 1000, 5)
+            refusal = receive(stream, 1000, 5)["refusal"]
+            assert (refusal["reason"], refusal["sentence"]) == ("failed", FAILED_SENTENCE)
+    assert "'search' could not be answered" in caplog.text
+    assert "/data/search" in caplog.text
 
 
 def test_one_connection_too_many_is_told_to_come_again(root: Path, serve) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from sptar_engine.errors import Cancelled, StaleAttempt
-from webapp.errands import upload_check, upload_import
+from webapp.errands import corpus_discard, upload_check, upload_import
 from webapp.models import Errand, Upload
 
 
@@ -43,7 +43,8 @@ class FakeAttempt:
 def run_errand(kind: str, upload: Upload, attempt: Any = None) -> dict[str, Any]:
     """Do the open errand of a kind, without a worker."""
     errand = Errand.objects.filter(kind=kind, subject=upload.pk).latest("id")
-    run = {"upload.check": upload_check.run, "upload.import": upload_import.run}[kind]
+    works = {"upload.check": upload_check, "upload.import": upload_import, "corpus.discard": corpus_discard}
+    run = works[kind].run
     metrics = run(errand, attempt or FakeAttempt())
     Errand.objects.filter(pk=errand.pk).update(state="done")
     return metrics

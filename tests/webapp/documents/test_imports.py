@@ -6,10 +6,12 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from sptar_engine.artifacts import sha256_file
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
@@ -17,7 +19,7 @@ from tests.webapp.documents.attempts import FakeAttempt, run_errand
 from tests.webapp.documents.conftest import Receive
 from tests.webapp.documents.samples import zipped
 from webapp import uploads as receiving
-from webapp.errands import upload_import
+from webapp.errands import corpus_discard, upload_import
 from webapp.models import Corpus, Document, Errand, Event, Judgement, Project, Query, Upload, User
 from webapp.places import corpus_folder, upload_folder
 from webapp.selectors.documents import judged_but_gone
@@ -235,6 +237,54 @@ def test_a_cancel_during_the_import_removes_what_was_made(
     assert upload.stage == Upload.Stage.CANCELLED
     assert not Corpus.objects.exists()
     assert not Document.objects.exists()
+
+
+def killed_import(checked: Make, monkeypatch: pytest.MonkeyPatch) -> Upload:
+    """An upload whose import was killed after its first rows."""
+    monkeypatch.setattr(corpora, "_BATCH_ROWS", 4)
+    upload: Upload = checked(rows(9))
+    attempt = FakeAttempt()
+    attempt.killed_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        run_errand("upload.import", upload, attempt)
+    assert Document.objects.exists()
+    return upload
+
+
+def test_what_a_killed_import_left_goes_when_it_is_given_up(
+    owner: User, checked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = killed_import(checked, monkeypatch)
+    folder = corpus_folder(Corpus.objects.get())
+
+    uploads.cancel(upload=upload, actor=owner)
+
+    assert run_errand("corpus.discard", upload) == {"versions": 1}
+    assert not (Corpus.objects.exists() or Document.objects.exists() or folder.exists())
+    assert run_errand("corpus.discard", upload) == {"versions": 0}
+
+
+def test_an_import_that_runs_again_keeps_its_rows(owner: User, checked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = killed_import(checked, monkeypatch)
+    uploads.cancel(upload=upload, actor=owner)
+    Upload.objects.filter(pk=upload.pk).update(stage=Upload.Stage.IMPORTING)
+
+    assert run_errand("corpus.discard", upload) == {}
+    assert Document.objects.exists()
+
+
+def test_an_import_that_is_stopping_is_waited_for(owner: User, checked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = killed_import(checked, monkeypatch)
+    until = timezone.now() + timedelta(hours=1)
+    Errand.objects.filter(kind="upload.import").update(state="running", lease_until=until)
+    uploads.cancel(upload=upload, actor=owner)
+
+    def end(seconds: float) -> None:
+        assert Document.objects.exists()
+        Errand.objects.filter(kind="upload.import").update(state="cancelled")
+
+    monkeypatch.setattr(corpus_discard.time, "sleep", end)
+    assert run_errand("corpus.discard", upload) == {"versions": 1}
 
 
 def test_two_decisions_make_one_import(owner: User, checked: Make) -> None:

@@ -160,19 +160,6 @@ def test_without_the_search_service_the_list_stays(
     assert "Title 0" in shown
 
 
-@pytest.mark.parametrize(
-    ("text", "query", "expected"),
-    [
-        ("Cats and dogs", "cat", [("Cats", True), (" and dogs", False)]),
-        ("a <b> a", "b", [("a <", False), ("b", True), ("> a", False)]),
-        ("nothing", "zebra", [("nothing", False)]),
-        ("", "x", []),
-    ],
-)
-def test_words_are_marked_by_their_beginnings(text: str, query: str, expected: list[Any]) -> None:
-    assert documents.mark(text, query) == expected
-
-
 def test_a_search_takes_few_queries(
     client: Client, at: Make, imported: Make, hits: Make, django_assert_num_queries: Any
 ) -> None:

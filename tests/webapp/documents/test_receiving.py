@@ -188,11 +188,32 @@ def test_what_dead_processes_left_is_swept(client: Client, url: str, data_dir: P
     old = data_dir / "incoming" / "old"
     old.parent.mkdir()
     old.write_bytes(b"x")
+    folder = data_dir / "incoming" / "sample-of-a-killed-process"
+    (folder / "dataset").mkdir(parents=True)
+    young = data_dir / "incoming" / "young"
+    young.write_bytes(b"x")
+    for path in (old, folder):
+        os.utime(path, (time.time() - 100_000,) * 2)
+
+    assert client.post(url, {"file": SimpleUploadedFile("corpus.jsonl", LINE)}).status_code == 302
+
+    assert (old.exists(), folder.exists(), young.exists()) == (False, False, True)
+
+
+def test_what_cannot_be_swept_stops_no_upload(
+    client: Client, url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = data_dir / "incoming" / "old"
+    old.mkdir(parents=True)
     os.utime(old, (time.time() - 100_000,) * 2)
 
-    client.post(url, {"file": SimpleUploadedFile("corpus.jsonl", LINE)})
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
 
-    assert not old.exists()
+    monkeypatch.setattr("webapp.uploads.shutil.rmtree", refuse)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: refuse(path) if path == old else None)
+    assert client.post(url, {"file": SimpleUploadedFile("corpus.jsonl", LINE)}).status_code == 302
+    assert old.exists()
 
 
 @pytest.mark.parametrize(

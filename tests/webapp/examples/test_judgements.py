@@ -7,9 +7,12 @@ from collections.abc import Callable
 import pytest
 from django.core.exceptions import ValidationError
 
+from tests.webapp.examples.conftest import FakeSearch
 from webapp.models import Corpus, Decision, Document, Event, Judgement, Project, Query, User
-from webapp.selectors.judgements import effective
-from webapp.services import agreement, guidelines, judgements, queries
+from webapp.selectors.agreement import disagreements
+from webapp.selectors.gauge import gauge_of
+from webapp.selectors.judgements import effective, state_of
+from webapp.services import agreement, guidelines, judgements, queries, splits
 from webapp.services.decisions import Conflict
 from webapp.services.judgements import version_of
 from webapp.services.undo import undo
@@ -24,6 +27,10 @@ def give(query: Query, doc_id: str, grade: int | None, actor: User, seen: str = 
 def seen_of(query: Query, doc_id: str) -> str:
     rows = Judgement.objects.filter(query=query, doc_id=doc_id).order_by("-settled", "id")
     return version_of(list(rows))
+
+
+def all_seen_of(query: Query, doc_id: str) -> str:
+    return state_of(list(Judgement.objects.filter(query=query, doc_id=doc_id).order_by("-settled", "id")))
 
 
 def state(query: Query) -> list[tuple[str, int, int]]:
@@ -42,7 +49,8 @@ def test_a_grade_is_kept_counted_and_logged(write: Write, owner: User, project: 
     assert (query.relevant, query.judged, query.disputed) == (1, 1, False)
     assert Project.objects.get(pk=project.pk).labels_version == before + 1
     event = Event.objects.latest("pk")
-    assert (event.verb, event.actor, event.facts) == ("judgement.given", owner, {"query": query.query_id, "grade": 3})
+    assert (event.verb, event.actor) == ("judgement.given", owner)
+    assert event.facts == {"query": query.query_id, "text": query.text, "grade": 3}
 
 
 def test_the_same_grade_again_changes_nothing(write: Write, owner: User, project: Project) -> None:
@@ -211,6 +219,31 @@ def test_a_remark_makes_no_experiment_out_of_date(write: Write, owner: User, pro
     assert Decision.objects.filter(kind__in=["query.flagged", "query.annotated"]).count() == 2
 
 
+def test_only_what_a_snapshot_reads_makes_results_out_of_date(
+    write: Write, owner: User, project: Project, search: FakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = write("may I renew a loan", d1=3, d2=0)
+    project.refresh_from_db()
+    assert gauge_of(project).counts.open == 1
+    before = project.labels_version
+    with monkeypatch.context() as patched:
+        patched.setattr(splits, "assign", lambda project: pytest.fail("looked at every example"))
+        queries.finish(query=query, actor=owner)
+        take_back(project, owner)
+        queries.finish(query=query, actor=owner)
+        queries.add(project=project, texts=["another one"], actor=owner)
+        give(query, "d2", 1, owner, seen_of(query, "d2"))
+    project.refresh_from_db()
+    assert project.labels_version == before + 1  # by the grade
+    assert gauge_of(project).counts.open == 1  # the new one
+    queries.finish(query=Query.objects.get(text="another one"), actor=owner)
+    assert gauge_of(project).counts.open == 0
+    queries.edit(query=query, actor=owner, seen=revision(query), text="may I renew it", split="")
+    queries.skip(query=query, actor=owner, reason="unclear")
+    take_back(project, owner)
+    assert Project.objects.get(pk=project.pk).labels_version == before + 4
+
+
 def test_the_settled_grade_counts_else_the_first(
     write: Write, owner: User, member: Callable[[str], User], project: Project
 ) -> None:
@@ -221,7 +254,7 @@ def test_the_settled_grade_counts_else_the_first(
     assert {(row.doc_id, row.grade) for row in effective(project)} == {("d1", 3), ("d2", 1)}
     query.refresh_from_db()
     assert query.disputed
-    judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=seen_of(query, "d1"))
+    judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=all_seen_of(query, "d1"))
     assert {(row.doc_id, row.grade) for row in effective(project)} == {("d1", 0), ("d2", 1)}
     query.refresh_from_db()
     assert (query.disputed, query.relevant, query.judged) == (False, 1, 2)
@@ -247,7 +280,20 @@ def test_a_grade_on_the_screen_settles_what_two_judged(
 def test_settling_needs_two_people(write: Write, owner: User) -> None:
     query = write("may I renew a loan", d1=3)
     with pytest.raises(ValidationError, match="nothing to settle"):
-        judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=seen_of(query, "d1"))
+        judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=all_seen_of(query, "d1"))
+
+
+def test_settling_notices_a_second_opinion_that_was_changed(
+    write: Write, owner: User, member: Callable[[str], User]
+) -> None:
+    query, other = write("may I renew a loan", d1=3, d2=0), member("reviewer")
+    queries.finish(query=query, actor=owner)
+    agreement.give_second(query=query, doc_id="d1", grade=0, actor=other)
+    [shown] = disagreements(query)
+    agreement.give_second(query=query, doc_id="d1", grade=2, actor=other)
+    with pytest.raises(Conflict, match="have changed meanwhile"):
+        judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=shown.seen)
+    judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=disagreements(query)[0].seen)
 
 
 def test_a_second_opinion_is_fixed_once_all_are_given(write: Write, owner: User, member: Callable[[str], User]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections import Counter
@@ -11,12 +12,18 @@ from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 
 from sptar_engine.errors import InputError
 from webapp.models import Corpus, Decision, Document, Errand, Judgement, Project, Query, Upload, User
-from webapp.services import pair_writing, pairs
+from webapp.places import upload_folder
+from webapp.reading.sources import Budget
+from webapp.services import pair_checks, pair_writing, pairs
+from webapp.services.pair_checks import among_themselves
+from webapp.services.queries import new_ids
 from webapp.services.undo import undo
+from webapp.uploads import ReceivedFile
 
 Write = Callable[..., Query]
 
@@ -205,6 +212,79 @@ def test_a_large_import_is_written_in_pieces_and_again_without_doubling(
     assert (again["questions"], again["pairs"], again["left_out"]) == (0, 0, {"Judged so already": 25})
     assert Judgement.objects.count() == 25
     assert Query.objects.filter(relevant=1, judged=1).count() == 25
+
+
+def test_a_large_import_counts_for_questions_that_were_there(
+    project: Project, corpus: Corpus, write: Write, owner: User, monkeypatch: pytest.MonkeyPatch, files: Path
+) -> None:
+    monkeypatch.setattr(pair_writing, "_UNDOABLE", 2)
+    monkeypatch.setattr(pair_writing, "_BATCH", 2)
+    known = write("question train0")
+    beir(files, train=5)
+    pairs.import_beir(project=project, folder=files, actor=owner)
+    known.refresh_from_db()
+    assert (known.relevant, known.judged, known.split) == (1, 1, "train")
+
+
+def test_two_ids_of_one_question_of_which_the_project_has_one(
+    client: Client, project: Project, corpus: Corpus, write: Write
+) -> None:
+    taken = [write("first of the project"), write("second of the project")]
+    table = "".join(f"one text,d{at + 1},1,{row.query_id}\n" for at, row in enumerate(taken))
+    upload = send(client, project, f"query,doc_id,grade,query_id\n{table}fine,d1,1,\n".encode())
+    assert upload.counts == {"Question id with two texts": 2}
+    assert accept(client, upload).stage == "done"
+
+
+def test_an_id_of_the_file_is_not_made_for_another_question(client: Client, project: Project, corpus: Corpus) -> None:
+    [made] = new_ids(project, ["second"])
+    accept(client, send(client, project, f"query,doc_id,query_id\nsecond,d1,\nfirst,d1,{made}\n".encode()))
+    assert dict(Query.objects.values_list("text", "query_id")) == {"first": made, "second": f"{made}-2"}
+
+
+def test_a_file_of_too_many_rows_is_refused(
+    client: Client, project: Project, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair_checks, "MAX_ROWS", 3)
+    upload = send(client, project, b"query,doc_id\n" + b"a question,d1\n" * 4)
+    assert (upload.stage, upload.error) == ("refused", "The file has more than 3 rows. Split it into several files.")
+
+
+def test_the_report_has_all_and_the_page_the_first_by_line(client: Client, project: Project, corpus: Corpus) -> None:
+    lines = "".join(f"question {at},{'nowhere' if at % 2 else 'd1'},{'' if at % 2 else 'two'}\n" for at in range(30))
+    upload = send(client, project, f"query,doc_id,grade\n{lines}fine,d1,1\n".encode())
+    assert (upload.rows_good, upload.rows_bad) == (1, 30)
+    assert [problem["line"] for problem in upload.problems] == list(range(2, 12))
+    report = (upload_folder(upload) / "problems.csv").read_text(encoding="utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(report)))) == 31
+
+
+def test_nothing_is_parsed_while_a_transaction_keeps_others_from_writing(
+    project: Project, corpus: Corpus, owner: User, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = len(connection.savepoint_ids)
+    open_then = []
+
+    def spy(*given: object, **named: object) -> object:
+        open_then.append(len(connection.savepoint_ids) - depth)
+        return among_themselves(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pairs, "among_themselves", spy)
+    monkeypatch.setattr(ReceivedFile, "sync", lambda file: open_then.append(len(connection.savepoint_ids) - depth))
+    (files / "in").write_bytes(b"query,doc_id\na question,d1\n")
+    file = ReceivedFile(files / "in", name="pairs.csv", size=27)
+    upload = pairs.receive(project=project, file=file, queries=None, split="", actor=owner)
+    pairs.accept(upload=upload, actor=owner)
+    assert (upload.stage, open_then) == ("done", [0, 0, 0])
+
+
+def test_a_gzip_file_is_not_unpacked_to_see_what_it_is(
+    client: Client, project: Project, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(Budget, "spend", lambda budget, count: read.append(count))
+    assert send(client, project, gzip.compress(b"\n" * (8 << 20)), "x.tsv.gz").stage == "checking"
+    assert sum(read) <= 1 << 20
 
 
 def beir(folder: Path, **splits: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from sptar_engine.data.splits import assign_splits
 from sptar_engine.records import Query as EngineQuery
 from webapp.models import Project, Query, User
@@ -57,6 +59,22 @@ def test_a_chosen_split_stays_and_the_others_fill_up(project: Project, owner: Us
     splits.assign(project)
     assert set(Query.objects.filter(pk__in=chosen).values_list("split", flat=True)) == {"train"}
     assert Counter(now(project).values()) == {"train": 20, "dev": 10, "test": 20}
+
+
+def test_a_split_that_is_chosen_while_others_are_placed_stays(
+    project: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(project, owner, 50)
+    Query.objects.update(split="")
+
+    def slow(texts: int, counts: dict[str, int]) -> list[str]:
+        Query.objects.filter(query_id="q3").update(split="test", split_fixed=True)
+        return ["train"] * texts
+
+    monkeypatch.setattr(splits, "_places", slow)
+    assert splits.assign(project)
+    assert now(project)["q3"] == "test"
+    assert Counter(now(project).values()) == {"train": 49, "test": 1}
 
 
 def test_more_fixed_than_its_share_leaves_the_rest_to_the_others(project: Project, owner: User) -> None:

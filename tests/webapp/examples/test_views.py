@@ -24,7 +24,8 @@ VIEWS = [
     ("guidelines", "viewer", "GET"), ("label", "viewer", "GET"), ("question_write", "editor", "POST"),
     ("question_advice", "viewer", "POST"), ("prepare_meaning", "editor", "POST"),
     ("label_document", "editor", "GET"), ("document_skip", "editor", "POST"), ("example", "viewer", "GET"),
-    ("example_hits", "viewer", "GET"), ("example_grade", "reviewer", "POST"), ("example_rest", "reviewer", "POST"),
+    ("example_hits", "viewer", "GET"), ("example_waiting", "viewer", "GET"),
+    ("example_grade", "reviewer", "POST"), ("example_rest", "reviewer", "POST"),
     ("example_finish", "reviewer", "POST"), ("example_skip", "reviewer", "POST"),
     ("example_reopen", "reviewer", "POST"), ("example_flag", "reviewer", "POST"), ("example_note", "reviewer", "POST"),
     ("example_edit", "editor", "GET"), ("example_delete", "editor", "POST"), ("pairs_import", "editor", "GET"),
@@ -350,6 +351,8 @@ def test_meaning_is_offered_where_it_is_absent(
     assert "Make it ready" in page
     response = client.post(reverse("prepare_meaning", args=[project.slug]), {"query": query.pk})
     assert response.headers["Location"] == reverse("example", args=[project.slug, query.pk])
+    response = client.post(reverse("prepare_meaning", args=[project.slug]), {"query": "9" * 5000})
+    assert response.headers["Location"] == reverse("label", args=[project.slug])
 
 
 def test_bulk_asks_first_and_then_does_it(client: Client, write: Write, project: Project) -> None:
@@ -399,3 +402,152 @@ def test_empty_pages_teach(client: Client, project: Project, search: FakeSearch)
     ]:  # fmt: skip
         page = client.get(reverse(name, args=[project.slug]))
         assert (page.status_code, words in page.content.decode()) == (200, True), name
+
+
+def test_a_conflict_keeps_what_was_typed_beside_what_was_saved(
+    client: Client, write: Write, project: Project, owner: User, search: FakeSearch
+) -> None:
+    query = write("renew loans")
+    queries.edit(query=query, actor=owner, seen=1, text="their words", split="test")
+    queries.annotate(query=query, actor=owner, seen=2, note="their note")
+    url = reverse("example_edit", args=[project.slug, query.pk])
+    for headers in ({}, HTMX):
+        page = client.post(url, {"text": "my words", "split": "train", "seen": "1"}, headers=headers).content.decode()
+        assert ">\nmy words</textarea>" in page
+        assert '<option value="train" selected>' in page
+        assert '<dd class="breakable" dir="auto">their words</dd>' in page
+        assert 'name="seen" value="3"' in page
+    url = reverse("example_note", args=[project.slug, query.pk])
+    response = client.post(url, {"note": "my note", "was": "", "seen": "1"})
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert ">\nmy note</textarea>" in page
+    assert "their note</div>" in page
+    assert ('name="seen" value="3"' in page, 'name="was" value="their note"' in page) == (True, True)
+    client.post(url, {"note": "my note", "was": "their note", "seen": "3"})
+    assert Query.objects.get().note == "my note"
+
+
+def test_guidelines_of_two_people_stand_side_by_side_and_the_next_save_counts(client: Client, project: Project) -> None:
+    url = reverse("guidelines", args=[project.slug])
+    client.post(url, {"text": "Be strict.", "seen": "0"})
+    page = client.post(url, {"text": "Be mild.", "seen": "0"}).content.decode()
+    assert ">\nBe mild.</textarea>" in page
+    assert "Version 1, as" in page
+    assert 'name="seen" value="1"' in page
+    assert client.post(url, {"text": "Be mild.", "seen": "1"}).status_code == 302
+
+
+@pytest.mark.parametrize("name", ["example_finish", "example_skip", "example_flag", "example_reopen"])
+def test_every_step_keeps_the_note_that_was_typed(
+    client: Client, write: Write, project: Project, owner: User, search: FakeSearch, name: str
+) -> None:
+    query = write("renew loans")
+    url = reverse(name, args=[project.slug, query.pk])
+    step = {"reason": "unclear", "flagged": "1", "note": "ask the desk", "was": "", "seen": "1"}
+    assert client.post(url, step).status_code == 302
+    assert Query.objects.get().note == "ask the desk"
+    # Nobody typed: another person's note is no conflict and stays.
+    queries.annotate(query=query, actor=owner, seen=Query.objects.get().revision, note="theirs")
+    assert client.post(url, {**step, "was": "ask the desk"}).status_code == 302
+    assert Query.objects.get().note == "theirs"
+    # Somebody typed: the step waits until the two notes are one.
+    page = client.post(url, {**step, "note": "mine"})
+    assert (page.status_code, ">\nmine</textarea>" in page.content.decode()) == (422, True)
+
+
+def test_the_buttons_of_a_step_send_the_note(
+    client: Client, write: Write, project: Project, search: FakeSearch
+) -> None:
+    query = write("renew loans")
+    page = client.get(reverse("example", args=[project.slug, query.pk])).content.decode()
+    assert page.count('id="question"') == 1
+    for name in ("example_finish", "example_skip", "example_flag"):
+        assert f'form="question" formaction="{reverse(name, args=[project.slug, query.pk])}"' in page
+
+
+def test_the_reason_of_a_skip_is_read_on_the_page(
+    client: Client, write: Write, project: Project, owner: User, search: FakeSearch
+) -> None:
+    query = write("renew loans")
+    queries.skip(query=query, actor=owner, reason="off_topic")
+    for name, args in (("examples", []), ("example", [query.pk])):
+        page = client.get(reverse(name, args=[project.slug, *args])).content.decode()
+        assert '<span class="small muted">Nobody would search for this</span>' in page
+        assert "off_topic" not in page.replace('value="off_topic"', "")
+
+
+def test_hits_come_by_themselves_once_a_search_is_ready(
+    client: Client, write: Write, project: Project, search: FakeSearch
+) -> None:
+    search.meaning = "building"
+    query = write("renew loans")
+    page = client.get(reverse("example", args=[project.slug, query.pk]) + "?find=book").content.decode()
+    found = re.search(r'hx-get="([^"]*/waiting/[^"]*)" hx-trigger="every 5s"', page)
+    assert found is not None
+    assert "Look again" in page
+    url = found[1].replace("&amp;", "&")
+    assert url.endswith("?for=base&find=book")
+    assert "data-poll" in client.get(url, headers=HTMX).content.decode()
+    search.down = True
+    assert "data-poll" in client.get(url, headers=HTMX).content.decode()
+    search.down, search.meaning = False, "ready"
+    response = client.get(url, headers=HTMX)
+    hits = reverse("example_hits", args=[project.slug, query.pk])
+    assert f'hx-get="{hits}?find=book" hx-trigger="load" hx-target="#hits"' in response.content.decode()
+    assert "ready" in response.headers["HX-Trigger"]
+    assert client.get(url).headers["Location"].endswith("?find=book")
+    fragment = client.get(hits + "?find=book", headers=HTMX).content.decode()
+    assert ("/waiting/" in fragment, "Back to the question" in fragment) == (False, True)
+
+
+def test_editing_returns_to_where_one_came_from(client: Client, write: Write, project: Project) -> None:
+    query = write("renew loans")
+    listing = reverse("examples", args=[project.slug]) + "?text=renew&status=open"
+    page = client.get(listing).content.decode()
+    found = re.search(r'href="([^"]*/edit/\?back=[^"]*)"', page)
+    assert found is not None
+    page = client.get(found[1]).content.decode()
+    shown = listing.replace("&", "&amp;")
+    assert f'<a class="btn btn-link" href="{shown}"' in page
+    assert f'name="back" value="{shown}"' in page
+    url = reverse("example_edit", args=[project.slug, query.pk])
+    assert client.post(url, {"text": "renew", "seen": "1", "back": listing}).headers["Location"] == listing
+    response = client.post(url, {"text": "renewing", "seen": "2", "back": "//evil.example/"})
+    assert response.headers["Location"] == reverse("examples", args=[project.slug])
+    row = client.get(found[1] + "&cancel", headers=HTMX).content.decode()
+    assert found[1] in row
+
+
+def test_the_rest_is_announced_once(client: Client, write: Write, project: Project, search: FakeSearch) -> None:
+    query, doc = write("renew loans"), Document.objects.get(doc_id="d1")
+    response = client.post(reverse("example_rest", args=[project.slug, query.pk]), {"doc": [doc.pk]}, headers=HTMX)
+    assert "1 document is marked not relevant." in response.headers["HX-Trigger"]
+    assert 'role="status"' not in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [("label", "Enter N U ?"), ("label_document", "N S U ?"), ("example", "J K ↓ ↑ 0 1 2 3 X N S F U ?")],
+)
+def test_the_sheet_names_the_keys_of_its_page(
+    client: Client, write: Write, project: Project, search: FakeSearch, name: str, keys: str
+) -> None:
+    query = write("renew loans")
+    page = client.get(reverse(name, args=[project.slug, *([query.pk] if name == "example" else [])])).content.decode()
+    assert 'data-key="?" data-opens="key-sheet"' in page
+    sheet = page.partition('<dialog id="key-sheet"')[2].partition("</table>")[0]
+    assert " ".join(re.findall(r"<kbd>([^<]+)</kbd>", sheet)) == keys
+    assert page.count("this sheet") == 2  # unfolded without JavaScript, a dialog with it
+
+
+def test_a_document_leads_to_a_question_about_it(
+    client: Client, login: Callable[[User], Client], member: Callable[[str], User], project: Project, corpus: Corpus,
+    search: FakeSearch,
+) -> None:  # fmt: skip
+    doc = Document.objects.get(doc_id="d3")
+    url = reverse("document", args=[project.slug, doc.pk])
+    ask = f"{reverse('label_document', args=[project.slug])}?doc={doc.pk}"
+    assert ask in client.get(url).content.decode()
+    assert ask not in login(member("reviewer")).get(url).content.decode()
+    assert "Lost cards" in client.get(ask).content.decode()

@@ -7,8 +7,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from webapp.errands import KINDS
 from webapp.models import Errand, Experiment, Membership, Project, StageRun, State, User
-from webapp.selectors.jobs import count_open, jobs_of
+from webapp.selectors.jobs import ERRANDS, count_open, jobs_of
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
 
@@ -24,6 +25,10 @@ def test_jobs_are_grouped_by_what_they_need(busy: Experiment, ready: Project, ow
     assert [job.name for job in found.running] == ["Tune the question writer: SPTAR"]
     assert {job.name for job in found.waiting} == {"Measure: keyword search", "Make documents searchable"}
     assert found.troubled == []
+
+
+def test_every_kind_of_errand_has_a_name() -> None:
+    assert ERRANDS.keys() == KINDS.keys()
 
 
 def test_only_ones_own_projects_count(busy: Experiment, stranger: User, owner: User) -> None:
@@ -58,12 +63,12 @@ def test_the_page_is_quiet_while_nothing_changes(busy: Experiment, client: Clien
 def test_a_step_can_be_stopped_and_tried_again(busy: Experiment, ready: Project, client: Client) -> None:
     stage = busy.stages.get(step_id="evaluate.bm25")
     address = reverse("stage_cancel", args=[ready.slug, stage.pk])
-    assert "Stop this job?" in client.get(address).content.decode()
+    assert "Stop “Measure: keyword search, Experiment 1”?" in client.get(address).content.decode()
     assert client.post(address).status_code == 302
     stage.refresh_from_db()
     assert stage.state == State.CANCELLED
     again = reverse("stage_retry", args=[ready.slug, stage.pk])
-    assert "Try this job again?" in client.get(again).content.decode()
+    assert "Try “Measure: keyword search, Experiment 1” again?" in client.get(again).content.decode()
     client.post(again)
     stage.refresh_from_db()
     assert stage.state == State.QUEUED

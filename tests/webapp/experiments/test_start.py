@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -117,6 +118,17 @@ def test_a_full_disk_is_said_before_the_start(ready: Project, owner: User, monke
 
     monkeypatch.setattr(experiments.estimates, "estimate", lambda *args: Tight)
     with pytest.raises(NotReadyError, match=r"1\.0 GB free and about 5\.0 GB are needed"):
+        start(project=ready, actor=owner, request_token="t", **CHOICES)
+
+
+def test_a_disk_that_is_full_already_is_a_sentence(
+    ready: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(project: Project) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(experiments.snapshots, "take", full)
+    with pytest.raises(NotReadyError, match="disk is full"):
         start(project=ready, actor=owner, request_token="t", **CHOICES)
 
 

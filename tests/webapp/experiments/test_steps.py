@@ -7,8 +7,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.experiments.conftest import add_corpus, add_example
-from webapp.models import Experiment, Project, State, Upload
+from webapp.models import Errand, Experiment, Project, Role, State, Upload, User
+from webapp.selectors.home import home_of
 from webapp.selectors.steps import missing_examples, next_step, steps_of
+from webapp.selectors.uploads import on_the_way
 
 KEYS = ["documents", "examples", "tune", "generate", "review", "train", "compare", "download"]
 
@@ -34,6 +36,38 @@ def test_an_upload_shows_in_the_first_step(project: Project, stage: str, state: 
     assert states(project)[0] == state
 
 
+@pytest.mark.parametrize(("stage", "kind"), [("checking", "upload.check"), ("importing", "upload.import")])
+@pytest.mark.parametrize(("end", "label"), [("failed", "Failed"), ("cancelled", "Stopped")])
+def test_an_upload_whose_work_ended_badly_needs_attention(
+    project: Project, stage: str, kind: str, end: str, label: str
+) -> None:
+    upload = Upload.objects.create(project=project, kind="jsonl", stage=stage, name="a.jsonl")
+    # Nor does the good end of earlier work, or work of the same number that is about something else, say anything.
+    Errand.objects.create(project=project, kind="upload.check", subject=upload.pk, state=State.DONE)
+    Errand.objects.create(project=project, kind=kind, subject=upload.pk, state=end)
+    Errand.objects.create(project=project, kind="corpus.index", subject=upload.pk, state=State.RUNNING)
+    step = steps_of(project)[0]
+    assert (step.state, step.label) == ("attention", label)
+    assert "try it again" in next_step(project).sentence
+    assert on_the_way(project)[0].stuck == end
+    Errand.objects.create(project=project, kind=kind, subject=upload.pk, state=State.QUEUED)
+    assert steps_of(project)[0].state == "running"
+    assert on_the_way(project)[0].stuck == ""
+
+
+def test_the_page_of_the_documents_says_that_a_check_failed(project: Project, client: Client) -> None:
+    upload = Upload.objects.create(project=project, kind="jsonl", stage="checking", name="a.jsonl")
+    Errand.objects.create(project=project, kind="upload.check", subject=upload.pk, state=State.FAILED)
+    page = client.get(f"/p/{project.slug}/documents/").content.decode()
+    assert "the check failed." in page and "Try again" in page
+
+
+@pytest.mark.parametrize("stage", ["mapping", "question", "checking", "importing"])
+def test_a_second_upload_on_its_way_hides_no_experiment(ready: Project, stage: str) -> None:
+    Upload.objects.create(project=ready, kind="jsonl", stage=stage, name="b.jsonl")
+    assert states(ready)[2] == "ready"
+
+
 def test_an_upload_of_examples_is_no_upload_of_documents(project: Project) -> None:
     Upload.objects.create(project=project, kind="pairs", stage="question", name="a.csv")
     assert states(project)[0] == "ready"
@@ -49,6 +83,26 @@ def test_documents_without_examples_ask_for_examples(project: Project) -> None:
 def test_enough_examples_make_the_first_experiment_ready(ready: Project) -> None:
     assert states(ready) == ["done", "done", "ready", "waiting", "waiting", "waiting", "waiting", "waiting"]
     assert next_step(ready).url.endswith("/experiments/new/")
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.REVIEWER])
+@pytest.mark.parametrize("outdated", [False, True])
+def test_lower_roles_are_led_nowhere_that_they_may_not_go(
+    ready: Project, make_experiment: Callable[..., Experiment], member: Callable[[str], User],
+    login: Callable[[User], Client], role: Role, outdated: bool,
+) -> None:  # fmt: skip
+    if outdated:
+        make_experiment(state=State.DONE).stages.update(state=State.DONE)
+        ready.labels_version += 1
+        ready.save()
+    user = member(role.value)
+    found = next_step(ready, role=role)
+    assert found.url.endswith("/experiments/") and found.label == "Have a look"
+    assert "an editor can start" in found.sentence
+    browser = login(user)
+    for step in steps_of(ready, role):
+        assert not step.url or browser.get(step.url).status_code == 200, step
+    assert "/experiments/new/" not in browser.get(f"/p/{ready.slug}/").content.decode()
 
 
 def test_skipped_examples_do_not_count(ready: Project) -> None:
@@ -79,6 +133,12 @@ def test_later_steps_follow_the_stages_of_the_newest_experiment(
 def test_a_finished_experiment_leaves_reading_the_questions(done_experiment: Experiment, ready: Project) -> None:
     assert states(ready) == ["done", "done", "done", "done", "ready", "done", "done", "done"]
     assert next_step(ready).label == "See the results"
+    assert "page of experiment 1" in steps_of(ready)[4].why
+
+
+def test_a_finished_project_is_done_although_reading_is_optional(done_experiment: Experiment, owner: User) -> None:
+    (card,) = home_of(owner).cards
+    assert (card.is_done, card.done) == (True, 7)
 
 
 @pytest.mark.parametrize("change", ["labels", "documents"])

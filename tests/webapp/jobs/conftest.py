@@ -129,9 +129,8 @@ def empty_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def either_database(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The tests' usual database, and the same on PostgreSQL."""
+    """The tests' usual database, and the same on PostgreSQL. The test itself is marked django_db."""
     if request.param == "sqlite":
-        request.getfixturevalue("db")
         yield
         return
     url = request.getfixturevalue("postgres_url")

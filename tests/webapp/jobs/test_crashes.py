@@ -155,10 +155,20 @@ def test_two_workers_with_the_same_job_do_it_once(installation: Installation) ->
     assert documents_of(stage) == expected(8)
 
 
-@pytest.mark.parametrize("culprit", ["doc-4", "doc-6"], ids=["first of its shard", "in its shard"])
-def test_document_that_crashes_the_model_is_set_aside_and_named(installation: Installation, culprit: str) -> None:
+@pytest.mark.parametrize(
+    ("culprit", "shard"),
+    [
+        pytest.param("doc-4", 4, id="first of its shard"),
+        pytest.param("doc-6", 4, id="in its shard"),
+        pytest.param("doc-11", 11, id="alone in the last shard"),
+        pytest.param("doc-0", 1, id="alone in the first shard"),
+    ],
+)
+def test_document_that_crashes_the_model_is_set_aside_and_named(
+    installation: Installation, culprit: str, shard: int
+) -> None:
     """T21: two crashes at the same place, then the culprit is found, and all others get their questions."""
-    made = installation.experiment(documents=12, shard=4)
+    made = installation.experiment(documents=12, shard=shard)
     stage = stage_of(made)
     installation.set("poison", culprit)
     stages.queue_ready(made)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError, transaction
 
 from sptar_engine.artifacts import write_jsonl
 from tests.webapp.jobs.installation import Installation
@@ -52,6 +54,18 @@ def test_of_the_losses_between_two_writes_the_last_is_kept_and_every_measurement
         (2, {"step": 2, "loss": 0.5, "dev_nDCG@10": 0.5, "best_step": 2}),
         (5, {"step": 5, "loss": 0.2}),
     ]
+
+
+def test_points_of_a_transaction_that_fails_are_written_by_the_next(stage: StageRun) -> None:
+    curve = Curve(stage)
+    for epoch in (1, 2):
+        curve.add(epoch, {"epoch": epoch, "heldout_perplexity": 30.0 - epoch})
+    with suppress(OperationalError), transaction.atomic():
+        curve.flush()
+        raise OperationalError("the database went away")
+    assert not points(stage)
+    curve.flush()
+    assert [step for step, _ in points(stage)] == [1, 2]
 
 
 def test_history_replaces_what_was_drawn(stage: StageRun, tmp_path: Path) -> None:

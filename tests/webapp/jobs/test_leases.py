@@ -11,7 +11,7 @@ from webapp.jobs import leases
 from webapp.models import Errand, Project, State
 from webapp.services import errands
 
-pytestmark = [pytest.mark.usefixtures("either_database", "no_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("either_database", "no_redis")]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import django_rq
 import pytest
@@ -19,6 +20,7 @@ from tests.webapp.jobs.installation import (
     wait_for,
     wait_for_done,
 )
+from webapp.jobs.worker import make_worker
 from webapp.models import Errand, State
 from webapp.selectors import queues
 from webapp.services import errands, stages
@@ -167,3 +169,14 @@ def test_errand_asked_for_twice_is_one(installation: Installation) -> None:
     made = installation.experiment()
     assert [stages.queue_ready(made), stages.queue_ready(made)] == [1, 0]
     assert installation.redis.llen("rq:queue:gpu") == 1
+
+
+def test_redis_that_hangs_holds_a_page_for_seconds_and_a_worker_may_wait_for_its_next_job(
+    installation: Installation, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{installation.environment['REDIS_URL']}&{settings.REDIS_LIMITS}"
+    monkeypatch.setitem(settings.RQ_QUEUES["gpu"], "URL", url)
+    page = django_rq.get_connection("gpu").connection_pool.connection_kwargs["socket_timeout"]
+    worker = make_worker(["gpu"])
+    assert page <= 5
+    assert worker.connection.connection_pool.connection_kwargs["socket_timeout"] > worker.dequeue_timeout

@@ -109,6 +109,25 @@ def test_retry_begins_again_with_the_failed_step(make: Make, owner: User) -> Non
     assert stages.retry(work=made, actor=owner) == 0
 
 
+@pytest.mark.parametrize("last", ["queue_ready", "settle"])
+def test_retry_that_dies_half_way_leaves_everything_as_it_was(
+    make: Make, owner: User, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Reset steps of an experiment that stays failed would wait for ever: nobody looks after it."""
+
+    def die(experiment: Experiment) -> None:
+        raise RuntimeError(f"killed before {last}")
+
+    made = make(upto="tune")
+    made.stages.filter(step_id="tune").update(state=State.FAILED, error="why")
+    stages.settle(made)
+    monkeypatch.setattr(stages, last, die)
+    with pytest.raises(RuntimeError, match="killed"):
+        stages.retry(work=made, actor=owner)
+    assert made.stages.get(step_id="tune").error == "why"
+    assert fresh_experiment(made).state == State.FAILED
+
+
 def test_retry_of_a_step_brings_back_what_it_needs_and_what_hangs_on_it(make: Make, owner: User) -> None:
     made = make(arms=("inpars", "sptar"), upto="tune")
     made.stages.exclude(state=State.DONE).update(state=State.CANCELLED)

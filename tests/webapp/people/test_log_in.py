@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from webapp.models import Event, LoginAttempt, LoginLink, User
+from webapp.models import Event, LoginAttempt, LoginLink, Project, User
 from webapp.services import login_links
 from webapp.services.tokens import hash_token
 
@@ -96,6 +97,20 @@ def test_log_out_needs_a_post(client: Client) -> None:
     assert client.get("/logout/").status_code == 405
     assert client.post("/logout/")["Location"] == "/login/"
     assert client.get("/")["Location"] == "/login/?next=/"
+
+
+@pytest.mark.parametrize(
+    ("sent_from", "back"),
+    [
+        ("http://testserver/glossary/?a=b", "/glossary/?a=b"),
+        ("https://evil.example/x", "/"),
+        ("http://testserver//evil.example", "/evil.example"),
+        ("", "/"),
+    ],
+)
+def test_who_sent_a_form_after_the_session_ended_comes_back_to_its_page(db: None, sent_from: str, back: str) -> None:
+    answer = Client().post("/sample/", headers={"Referer": sent_from} if sent_from else {})
+    assert parse_qs(urlsplit(answer["Location"]).query) == {"next": [back]}
 
 
 def test_a_log_in_link_works_once_and_only_by_its_button(owner: User) -> None:
@@ -205,6 +220,21 @@ def test_a_person_without_a_password_may_set_one(db: None, login: Callable[[User
     assert browser.post("/profile/password/", {"password": "a quite different phrase"}).status_code == 302
     user.refresh_from_db()
     assert user.check_password("a quite different phrase")
+
+
+def test_the_colours_are_in_the_page_itself_once_chosen(client: Client) -> None:
+    assert "data-bs-theme" not in client.get("/glossary/").content.decode()
+    client.post("/theme/", {"theme": "dark"})
+    page = client.get("/glossary/").content.decode()
+    assert 'data-bs-theme="dark"' in page
+    assert '<meta name="color-scheme" content="dark">' in page
+
+
+def test_the_colours_never_lead_to_an_address_that_only_takes_forms(client: Client, project: Project) -> None:
+    """A page drawn by a POST stands at such an address."""
+    page = client.post(f"/p/{project.slug}/settings/change/", {"name": ""}).content.decode()
+    assert f'name="next" value="/p/{project.slug}/"' in page
+    assert 'name="next" value="/glossary/?a=b"' in client.get("/glossary/?a=b").content.decode()
 
 
 @pytest.mark.parametrize(("chosen", "kept"), [("dark", "dark"), ("light", "light"), ("", ""), ('"><script>', "")])

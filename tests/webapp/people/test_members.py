@@ -51,6 +51,20 @@ def test_the_last_owner_neither_steps_down_nor_leaves(client: Client, project: P
     assert role_of(project, owner) == Role.OWNER
 
 
+@pytest.mark.parametrize("ends", ["removed", "stepped down"])
+def test_the_open_links_of_an_owner_end_with_the_ownership(
+    project: Project, owner: User, stranger: User, member: Callable[[str], User], ends: str
+) -> None:
+    second = member("owner")
+    theirs, mine = invite(project, second, Role.OWNER), invite(project, owner)
+    if ends == "removed":
+        memberships.remove(project=project, user_id=second.pk, actor=owner)
+    else:
+        memberships.change_role(project=project, user_id=second.pk, role=Role.EDITOR, actor=owner)
+    found = [invitations.find_open(path.rstrip("/").rsplit("/", 1)[-1]) for path in (theirs, mine)]
+    assert (found[0], found[1] is None) == (None, False)
+
+
 def test_of_two_owners_one_may_leave(
     client: Client, project: Project, owner: User, member: Callable[[str], User]
 ) -> None:
@@ -97,9 +111,9 @@ def test_a_member_of_another_project_cannot_be_changed_through_ones_own(
 
 
 def test_the_link_of_an_invitation_is_shown_once_and_its_hash_stored(client: Client, project: Project) -> None:
-    page = client.post(
-        f"/p/{project.slug}/invitations/", {"role": "editor", "email": "Ed@Example.org"}
-    ).content.decode()
+    answer = client.post(f"/p/{project.slug}/invitations/", {"role": "editor", "email": "Ed@Example.org"})
+    assert answer["Location"] == f"/p/{project.slug}/settings/"
+    page = client.get(answer["Location"]).content.decode()
     token = page.split("/invitation/")[1].split("/")[0]
     invitation = Invitation.objects.get()
     assert invitation.token_hash not in page
@@ -107,6 +121,17 @@ def test_the_link_of_an_invitation_is_shown_once_and_its_hash_stored(client: Cli
     assert (invitation.email, invitation.role) == ("ed@example.org", "editor")
     assert timedelta(days=6, hours=23) < invitation.expires - timezone.now() <= timedelta(days=7)
     assert token not in client.get(f"/p/{project.slug}/settings/").content.decode()
+
+
+def test_the_link_of_a_withdrawn_or_another_projects_invitation_is_not_shown(
+    client: Client, project: Project, owner: User
+) -> None:
+    other = Project.objects.create(name="Other")
+    Membership.objects.create(project=other, user=owner, role=Role.OWNER)
+    client.post(f"/p/{project.slug}/invitations/", {"role": "editor"})
+    assert "/invitation/" not in client.get(f"/p/{other.slug}/settings/").content.decode()
+    client.post(f"/p/{project.slug}/invitations/{Invitation.objects.get().pk}/revoke/")
+    assert "/invitation/" not in client.get(f"/p/{project.slug}/settings/").content.decode()
 
 
 def test_looking_at_an_invitation_does_not_spend_it(project: Project, owner: User, stranger: User) -> None:

@@ -16,11 +16,12 @@ from django.utils import timezone
 
 from tests.webapp.rows import furnish
 from webapp.errands import KINDS
-from webapp.event_words import NOUNS, VERBS
+from webapp.event_words import NOUNS, VERBS, sentence
 from webapp.glossary import TERMS
-from webapp.models import Errand, Event, EventsAreKept, Experiment, Membership, Project, Role, State, User
+from webapp.models import Errand, Event, EventsAreKept, Experiment, Membership, Project, Query, Role, State, User
 from webapp.selectors import events as log
 from webapp.selectors import home, system
+from webapp.selectors.projects import overview_of
 from webapp.services import events, memberships, projects
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,6 +86,23 @@ def test_viewers_are_not_told_to_do_what_they_may_not(
     page = text_of(browser.get(f"/p/{project.slug}/"))
     assert "Upload documents <kbd>" not in page
     assert "Have a look" in page
+    assert "an editor uploads them" in page
+
+
+def test_the_two_forms_of_the_settings_have_ids_of_their_own(client: Client, project: Project) -> None:
+    page = text_of(client.get(f"/p/{project.slug}/settings/"))
+    assert page.count('id="id_name"') == 1
+    assert page.count('for="delete_name"') == page.count('id="delete_name"') == 1
+
+
+def test_experiments_can_be_reached_from_the_overview(client: Client, project: Project) -> None:
+    assert f'href="/p/{project.slug}/experiments/"' in text_of(client.get(f"/p/{project.slug}/"))
+
+
+def test_the_stepper_shows_the_sentence_of_the_page_one_is_on(client: Client, project: Project) -> None:
+    page = text_of(client.get(f"/p/{project.slug}/documents/"))
+    assert '<p class="why">Upload the documents that people search in' in page
+    assert '<span class="visually-hidden">Examples need documents first.</span>' in page
 
 
 # A project
@@ -121,6 +139,12 @@ def test_the_overview_shows_eight_steps_and_one_primary_button(client: Client, p
     assert page.count("btn-primary") == 1
     assert "Experiment 2" in page
     assert "Olga Owner" in page
+
+
+def test_the_overview_leaves_out_what_was_skipped(project: Project) -> None:
+    for name, status in (("one", "done"), ("two", "skipped")):
+        Query.objects.create(project=project, query_id=name, text=name, normalised=name, relevant=1, status=status)
+    assert overview_of(project).examples == 1
 
 
 def test_settings_are_changed_and_logged(client: Client, project: Project) -> None:
@@ -183,6 +207,34 @@ def test_the_csv_of_the_log_runs_nothing_in_a_spreadsheet(client: Client, projec
 def test_an_unknown_verb_is_shown_in_words_all_the_same(project: Project, owner: User) -> None:
     events.record("teapot.boiled_over", project=project, actor=owner, cups=3, nested={"a": 1})
     assert log.recent(project, 1)[0].what == "boiled over: teapot (cups 3)"
+
+
+@pytest.mark.parametrize(
+    ("verb", "facts", "words"),
+    [
+        ("query.finished", {"query": "q17", "text": "May I smoke?"}, "finished “May I smoke?”"),
+        ("query.finished", {"query": "q17"}, "finished question q17"),
+        ("upload.checked", {"upload": 12, "name": "a.csv", "good": 1, "bad": 1200},
+         "checked “a.csv”: 1 good row, 1,200 bad ones"),
+        ("upload.checked", {"upload": 12, "good": 3, "bad": 0}, "checked upload 12: 3 good rows, 0 bad ones"),
+        ("judgement.given", {"query": "q1", "text": "Why?", "grade": 2}, "graded a document for “Why?”: relevant"),
+        ("judgement.given", {"query": "q1", "grade": None}, "graded a document for question q1: no grade any more"),
+        ("example.imported", {"questions": 1, "pairs": 30}, "imported examples: 1 new question, 30 grades"),
+        ("example.imported", {}, "imported examples: some new questions, some grades"),
+        ("example.bulk", {"action": "split-train", "words": "use training", "examples": 2},
+         "changed 2 examples at once: use training"),
+        ("example.bulk", {"action": "split-train", "examples": 1}, "changed 1 example at once: split train"),
+        ("corpus.topics_found", {"version": 2, "topics": 5}, "found 5 topics in version 2 of the documents"),
+        ("stage.cancelled", {"experiment": 3, "step": "generate.sptar"},
+         "cancelled the step “Generate questions: SPTAR” of experiment 3"),
+        ("errand.cancelled", {"kind": "upload.check"}, "cancelled the job “Check an upload”"),
+        ("query.deleted", {"query": "q1", "text": "{0.__class__} {x}"}, "deleted “{0.__class__} {x}”"),
+    ],
+)  # fmt: skip
+def test_events_are_told_by_names_and_counts_and_old_ones_stay_readable(
+    verb: str, facts: dict[str, Any], words: str
+) -> None:
+    assert sentence(verb, facts) == words
 
 
 def test_an_event_of_the_app_itself_has_a_name(project: Project) -> None:
