@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Before any import of torch or a Hugging Face library, which read these once. Subprocesses inherit them.
 os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
@@ -19,6 +20,16 @@ from sptar_engine.stage import StageContext
 from tests import tiny_models, toy_data
 
 MakeContext = Callable[..., StageContext]
+
+
+@pytest.fixture(autouse=True)
+def torch_threads() -> Iterator[None]:
+    """A stage sets torch's threads for the whole process: give the next test what this one found."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    yield
+    if before:
+        sys.modules["torch"].set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

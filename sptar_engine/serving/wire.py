@@ -9,6 +9,7 @@ import json
 import socket
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ def ask(path: Path, request: dict[str, Any], *, connect_seconds: float, answer_s
         stream.settimeout(connect_seconds)
         try:
             stream.connect(str(path))
-            send(stream, request, REQUEST_LIMIT, answer_seconds)
+            # A service without room says so and closes before it has read: its words are there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                send(stream, request, REQUEST_LIMIT, answer_seconds)
             answer = receive(stream, ANSWER_LIMIT, answer_seconds)
         except TimeoutError as error:
             raise TooSlow(
