@@ -92,7 +92,8 @@ class Command(BaseCommand):
         address = f"http://127.0.0.1:{settings.PORT}"
         self._say(f"SPTAR runs at {address}/ and logs to {data / 'logs'}")
         self._say(f"Log in as {user.email}, once and within 15 minutes:\n\n    {address}{login_links.make(user)}\n")
-        self._say("Another link: .venv/bin/python manage.py loginlink. Ctrl-C stops everything; started again, it goes on.")
+        self._say("Another link: .venv/bin/python manage.py loginlink")
+        self._say("Ctrl-C stops everything; started again, it goes on.")
 
     def _end(self, supervisor: Supervisor) -> None:
         self._say("Stopping: work in progress is put back into the queue, which can take half a minute.")
