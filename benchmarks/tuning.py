@@ -6,8 +6,8 @@ Both start from the same soft prompt, see the same pairs (cut to the same tokens
 the same linearly falling learning rate. Held-out loss is measured by one function, at equal distances in pairs, with
 the clock stopped. The official loop runs its epochs; the lowest loss that it reached is the target and the moment it
 reached it is its time. Ours runs until it is there. The two take turns from measurement to measurement, so that
-whatever else the machine does strikes both alike. Ours has the official batch size of 1, so both take the same steps
-and only the loops differ; `--batch-size 4` gives it the product's default, whose steps are fewer and others.
+whatever else the machine does strikes both alike. Ours has the product's default batch size; with `--batch-size 1`
+both take as many steps.
 
 The official loop, as published (zhiyuanpeng/SPTAR, xuyang/prompt_train_v1.py and dataset.py): batch 1, float32, PEFT's
 forward with logits for every token, and each pair padded on the left to the longest document plus the longest query
@@ -233,12 +233,12 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--seeds", type=int, default=50, help="training queries")
-    parser.add_argument("--heldout", type=int, default=16, help="held-out queries that the loss is measured on")
+    parser.add_argument("--heldout", type=int, default=40, help="held-out queries that the loss is measured on")
     parser.add_argument("--epochs", type=int, default=2, help="epochs of the official loop")
     parser.add_argument(
         "--schedule", type=int, default=8, help="epochs over which the learning rate falls, and ours end"
     )
-    parser.add_argument("--batch-size", type=int, default=1, help="pairs in a step of ours")
+    parser.add_argument("--batch-size", type=int, default=TuneConfig.batch_size, help="pairs in a step of ours")
     parser.add_argument("--marks", type=int, default=4, help="measurements in an epoch")
     parser.add_argument("--unpadded", action="store_true", help="spare the official loop its padding")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = torch's choice")
