@@ -228,13 +228,6 @@ STORAGES = {
         )
     },
 }
-MEDIA_ROOT = DATA_DIR / "files"
-
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if env.str("EMAIL_URL", default="") else (
-    "django.core.mail.backends.dummy.EmailBackend"
-)  # fmt: skip
-if env.str("EMAIL_URL", default=""):
-    globals().update(env.email_url("EMAIL_URL"))
 
 LOGGING = {
     "version": 1,

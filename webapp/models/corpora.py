@@ -61,7 +61,6 @@ class Upload(models.Model):
     counts = models.JSONField(default=dict)
     """Problems by reason."""
     error = models.TextField(blank=True)
-    keep_good = models.BooleanField(default=False)
     uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
 

@@ -21,7 +21,7 @@ from webapp.operations import tables
 from webapp.operations.archive import Writer, writing
 
 ROWS, FILES = "rows", "files"
-_TREES = ("projects", "files")
+_TREES = ("projects",)
 
 
 class CannotBackUp(Exception):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-SECRETS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
+SECRETS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
 _ONLY_OURS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SPTAR_MAKES_KEY")
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 _SOCKET_PATH_BYTES = 107  # of sockaddr_un on Linux, without the final NUL
-_FOLDERS = ("run", "logs", "redis", "search", "files")
+_FOLDERS = ("run", "logs", "redis", "search")
 _STOPPING_SECONDS = 90  # all stop times after one another
 
 

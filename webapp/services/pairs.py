@@ -88,7 +88,7 @@ def accept(*, upload: Upload, actor: User) -> None:
     """Import the good rows and leave the others out."""
     checked = _checked(upload) if _Files.of(upload).are_small() else None
     with transaction.atomic():
-        _move(upload, Stage.QUESTION, Stage.IMPORTING, keep_good=True)
+        _move(upload, Stage.QUESTION, Stage.IMPORTING)
         if checked is None:
             errands.ask(kind=KIND, project=upload.project, subject=upload.pk, actor=actor)
         else:

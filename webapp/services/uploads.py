@@ -90,7 +90,7 @@ def import_good(*, upload: Upload, chunking: str, actor: User) -> None:
     with transaction.atomic():
         chosen = Chunking.NONE if upload.kind == Upload.Kind.BEIR else Chunking(chunking)
         options = {**upload.options, "chunking": chosen.value}
-        _move(upload, [Stage.QUESTION], Stage.IMPORTING, keep_good=True, options=options)
+        _move(upload, [Stage.QUESTION], Stage.IMPORTING, options=options)
         _ask(IMPORT, upload, actor)
         events.record(
             "upload.accepted", project=upload.project, actor=actor, left_out=upload.rows_bad,
