@@ -29,7 +29,7 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, or the reason why not."""
     if not find_browser():
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(browser: Browser) -> Iterator[Up]:
     """The application, started as `make up` starts it."""
     del browser  # without one there is no use in starting
@@ -73,7 +73,7 @@ class Complaints(list[str]):
             self.append(f"{response.status} for {response.request.method} {response.url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def context(browser: Browser, site: Up) -> Iterator[BrowserContext]:
     """A person's browser: logged in by the link that the start printed."""
     made = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=site.address)

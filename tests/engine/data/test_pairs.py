@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,14 @@ from sptar_engine.data.pairs import find_pairs, read_pairs
 from sptar_engine.errors import InputError
 
 ROWS = [("how to sort", "d1", 2, "train"), ("what, exactly, is a list", "d2", 1, "dev")]
+
+
+@pytest.fixture(autouse=True)
+def usual_cell_limit() -> Iterator[None]:
+    """The csv module's own limit, which another package of the process may have raised."""
+    before = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(before)
 
 
 def _write(tmp_path: Path, name: str, text: str) -> Path:

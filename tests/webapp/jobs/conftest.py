@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.utils import load_backend
 from environ import Env
 
+import sptar_engine
 from sptar_engine import catalog, registry
 from tests.webapp.jobs import fake_engine, postgres
 from tests.webapp.jobs.installation import HEARTBEAT, LEASE, ROOT, Installation
@@ -38,6 +39,7 @@ def fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.StageSpec, "load", registry.StageSpec.load)
     monkeypatch.setattr(catalog, "language_model_folder", catalog.language_model_folder)
     monkeypatch.setitem(sys.modules, "sptar_engine.runtime", None)
+    monkeypatch.setattr(sptar_engine, "runtime", None, raising=False)  # where an earlier test has imported it
     fake_engine.install()
 
 

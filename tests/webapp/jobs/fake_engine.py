@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import sptar_engine
 from sptar_engine import catalog, registry
 from sptar_engine.artifacts import read_json, read_jsonl, sha256_json, write_json, write_jsonl
 from sptar_engine.configs import StageConfig
@@ -35,7 +36,7 @@ def install() -> None:
     machine = {"device": "cpu", "dtype": "float32", "threads": 1}
     runtime.pick_device = lambda: "cpu"  # type: ignore[attr-defined]
     runtime.decide = lambda model: type("Machine", (), {"as_dict": lambda self: machine})()  # type: ignore[attr-defined]
-    sys.modules["sptar_engine.runtime"] = runtime
+    sys.modules["sptar_engine.runtime"] = sptar_engine.runtime = runtime  # type: ignore[attr-defined]
 
 
 def _guarded(stage: str) -> registry.Run:

@@ -10,7 +10,7 @@ import pytest
 
 from sptar_engine.artifacts import write_jsonl
 from tests.webapp.jobs.installation import Installation
-from webapp.jobs import questions
+from webapp.chunks import AT_ONCE
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.questions import Questions, mark_ranks
 from webapp.models import StageRun, WeakQuery
@@ -98,10 +98,9 @@ def test_row_that_the_result_does_not_have_goes_unless_a_person_judged_it(rows: 
     assert [row[0] for row in found()] == ["w-a", "w-y"]
 
 
-def test_long_result_is_written_in_pieces(rows: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "_CHUNK", 7)
-    rows.complete(write_result(tmp_path, *(draft(str(number)) for number in range(40))))
-    assert len(found()) == 40
+def test_long_result_is_written_in_pieces(rows: Questions, tmp_path: Path) -> None:
+    rows.complete(write_result(tmp_path, *(draft(str(number)) for number in range(2 * AT_ONCE + 1))))
+    assert len(found()) == 2 * AT_ONCE + 1
 
 
 def test_text_of_a_model_is_stored_whatever_it_is(rows: Questions, tmp_path: Path) -> None:
