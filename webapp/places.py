@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from webapp.models import Corpus, Errand, Experiment, Project, StageRun, Upload
+from webapp.models import Archive, Corpus, Errand, Experiment, Project, StageRun, Upload
 
 
 def models_folder() -> Path:
@@ -32,6 +32,21 @@ def corpus_folder(corpus: Corpus) -> Path:
 def snapshot_folder(project: Project, name: str) -> Path:
     """The dataset of an experiment in BEIR's layout; `name` is the hash of its content."""
     return project_folder(project) / "datasets" / name
+
+
+def decisions_file(project: Project, name: str) -> Path:
+    """Verdicts on generated questions as an experiment used them; `name` is the hash of its content."""
+    return project_folder(project) / "decisions" / f"{name}.jsonl"
+
+
+def qrels_folder(project: Project, name: str) -> Path:
+    """Test judgements of a later day, in BEIR's layout; `name` is the hash of their content."""
+    return project_folder(project) / "qrels" / name
+
+
+def archive_folder(archive: Archive) -> Path:
+    """The one file of an archive, once it is made."""
+    return project_folder(archive.project) / "archives" / archive.slug
 
 
 def store_folder(project: Project) -> Path:

@@ -11,6 +11,14 @@ from webapp.models.people import Project, User, make_slug
 from webapp.models.work import State, Work
 
 
+class Change(models.TextChoices):
+    """How an experiment differs from the one that it is based on."""
+
+    REVIEW = "review", "With your verdicts"
+    THRESHOLD = "threshold", "With another threshold"
+    SEEDS = "seeds", "With another number of examples"
+
+
 class Experiment(models.Model):
     """What was asked for. The plan is sptar_engine.experiment's; each of its steps is a StageRun."""
 
@@ -35,9 +43,19 @@ class Experiment(models.Model):
     counts = models.JSONField(default=dict)
     """documents, and queries of train, dev and test, as they were at the start."""
     repeat_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="repeats")
+    based_on = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="followers")
+    """The experiment that this one changes in one respect; what did not change is taken from its results."""
+    change = models.CharField(max_length=10, choices=Change.choices, blank=True)
+    """In which respect, when `based_on` says whose."""
+    decisions = models.CharField(max_length=64, blank=True)
+    """Name of the file with the verdicts that take part in training (webapp.places.decisions_file); none if empty."""
+    decision_counts = models.JSONField(default=dict)
+    """How many verdicts of each kind that file holds."""
+    series = models.CharField(max_length=10, blank=True)
+    """Shared by the experiments of one learning curve, which differ in the number of training questions alone."""
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     comparison = models.JSONField(default=dict)
-    """What sptar_engine.workspace.compare says of the arms evaluated so far."""
+    """What sptar_engine.workspace.compare says of the arms evaluated so far, by the judgements it was started with."""
     started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -47,6 +65,7 @@ class Experiment(models.Model):
             models.UniqueConstraint(fields=["project", "number"], name="experiment_numbers_once"),
             models.UniqueConstraint(fields=["project", "request_token"], name="one_experiment_per_request"),
         ]
+        indexes: ClassVar = [models.Index(fields=["project", "series"], name="experiment_by_series")]
 
     def __str__(self) -> str:
         return self.name or f"Experiment {self.number}"
@@ -100,39 +119,3 @@ class CurvePoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stage_run_id} at {self.step}"
-
-
-class WeakQuery(models.Model):
-    """A generated question. `batch` is the folder name of the generate stage that wrote it, whoever asked for it."""
-
-    class Verdict(models.TextChoices):
-        """A person's word on it (the decisions file of the engine)."""
-
-        ACCEPT = "accept", "Accepted"
-        REJECT = "reject", "Rejected"
-        EDIT = "edit", "Edited"
-        UNSURE = "unsure", "Flagged"
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="weak_queries")
-    batch = models.CharField(max_length=80)
-    weak_id = models.CharField(max_length=600)
-    doc_id = models.CharField(max_length=512)
-    text = models.TextField()
-    rank = models.PositiveIntegerField(null=True, blank=True)
-    """Rank of its own document by BM25; null while unknown or beyond the depth."""
-    dropped = models.CharField(max_length=20, blank=True)
-    """Why clean-up or filter dropped it; empty when kept or not filtered yet."""
-    edited = models.TextField(blank=True)
-    verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
-    reason = models.CharField(max_length=40, blank=True)
-    reviewer = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    reviewed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["project", "batch", "weak_id"], name="weak_queries_once")
-        ]
-        indexes: ClassVar = [models.Index(fields=["project", "batch", "id"], name="weak_by_batch")]
-
-    def __str__(self) -> str:
-        return self.text

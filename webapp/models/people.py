@@ -90,6 +90,10 @@ class Project(models.Model):
     )
     labels_version = models.PositiveIntegerField(default=1, editable=False)
     """Raised by every change of an example; an experiment keeps the number it was started with."""
+    baseline = models.ForeignKey(
+        "webapp.Experiment", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    """The experiment that others are compared with, when somebody pinned one."""
     topics = models.JSONField(default=dict, editable=False)
     """Topics of the current corpus for the diversity gauge (webapp.services.topics)."""
     members = models.ManyToManyField(User, through="Membership", related_name="projects")
