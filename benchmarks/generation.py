@@ -94,7 +94,7 @@ class Race:
         before = prefix(self.language_model, self.adapter, self.examples)
         budget = self.config.batch_tokens
         batches = write_queries(self.language_model, before, self.requests, self.decoding, budget)
-        return {doc_id: texts[0] for batch in batches for doc_id, texts in batch.items()}
+        return {doc_id: queries[0].text for batch in batches for doc_id, queries in batch.items()}
 
     def run_batched(self, rows: int) -> Queries:
         """Plain `generate` on the base model, `rows` documents at a time, every second document by length."""
@@ -151,7 +151,8 @@ class Race:
         """Hold one run of ours against the reference; also returns its queries. One forward pass a document."""
         before = prefix(self.language_model, self.adapter, self.examples)
         requests = self.requests
-        written = decode_batch(self.language_model, before, requests, self.decoding, self.config.batch_tokens)
+        found = decode_batch(self.language_model, before, requests, self.decoding, self.config.batch_tokens)
+        written = [one.tokens for one in found]
         reference = Reference(self.language_model, self.peft_model, self.examples)
         stops, most = stop_tokens(self.language_model.tokenizer), self.config.max_new_tokens
         judged: Counter[str] = Counter()

@@ -41,11 +41,11 @@ class StageSpec:
 
 _SPECS = (
     StageSpec("prepare", 1, ("dataset",), (), "check the dataset, split the labels, draw the unlabelled pool"),
-    StageSpec("tune", 1, ("prepare",), (), "learn a soft prompt on the seed pairs"),
+    StageSpec("tune", 2, ("prepare",), (), "learn a soft prompt on the seed pairs"),
     StageSpec("select", 1, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
-    StageSpec("generate", 1, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
+    StageSpec("generate", 2, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
     StageSpec("filter", 1, ("prepare", "generate"), (), "keep queries that find their own document"),
-    StageSpec("train", 1, ("prepare",), ("filter", "decisions"), "train the retriever"),
+    StageSpec("train", 2, ("prepare",), ("filter", "decisions"), "train the retriever"),
     StageSpec("evaluate", 1, ("prepare",), ("train",), "rank the test queries and measure"),
     StageSpec(
         "package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True

@@ -27,19 +27,9 @@ def project_view(role: Role) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
-            membership = (
-                Membership.objects.select_related("project", "project__corpus")
-                .filter(project__slug=slug, project__deleted=None, user_id=request.user.pk)
-                .first()
-            )
-            if membership is None:
-                raise Http404("There is no such project.")
+            membership = find_membership(slug, request.user.pk)
             found = Role(membership.role)
-            if found.level < role.level:
-                raise PermissionDenied(
-                    f"Your role here is {found.label.lower()} ({found.explained}); this needs the role "
-                    f"{role.label.lower()}. Ask an owner of the project."
-                )
+            require(found, role)
             request.role = found  # type: ignore[attr-defined]  # read by templates and views of the project
             request.project = membership.project  # type: ignore[attr-defined]
             return view(request, membership.project, *args, **kwargs)
@@ -48,3 +38,24 @@ def project_view(role: Role) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def find_membership(slug: str, user_id: int | None) -> Membership:
+    """A person's place in a project, the project and its documents' version known. Raises Http404 for a stranger."""
+    membership = (
+        Membership.objects.select_related("project", "project__corpus")
+        .filter(project__slug=slug, project__deleted=None, user_id=user_id)
+        .first()
+    )
+    if membership is None:
+        raise Http404("There is no such project.")
+    return membership
+
+
+def require(found: Role, needed: Role) -> None:
+    """Raise PermissionDenied, with a sentence, for a role that is too low."""
+    if found.level < needed.level:
+        raise PermissionDenied(
+            f"Your role here is {found.label.lower()} ({found.explained}); this needs the role "
+            f"{needed.label.lower()}. Ask an owner of the project."
+        )

@@ -10,5 +10,5 @@ class WebappConfig(AppConfig):
     verbose_name = "SPTAR"
 
     def ready(self) -> None:
-        """Register the system checks, which happens by importing them."""
-        from webapp import checks  # noqa: F401
+        """Register the system checks and what follows log-in, which happens by importing them."""
+        from webapp import checks, signals  # noqa: F401

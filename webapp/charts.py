@@ -104,6 +104,7 @@ class LineChart:
     frame: Frame
     lines: tuple[Line, ...]
     best: Best | None
+    intervals: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +163,18 @@ def draw_lines(
     series: Sequence[Series],
     best: tuple[Point, str] | None = None,
     whole_x: bool = True,
+    intervals: Sequence[tuple[float, float, float]] = (),
 ) -> LineChart | None:
     """Draw up to four lines; None when no series has a point.
 
     `key` makes the ids of the page unique. `best` is a point to mark, and its label.
-    `whole_x` keeps the ticks of the x axis whole numbers.
+    `whole_x` keeps the ticks of the x axis whole numbers. `intervals` (x, low, high) belong to the first line.
     """
     drawn = [Series(one.name, _thinned(sorted(one.points))) for one in series if one.points][:4]
     if not drawn:
         return None
     xs = [x for one in drawn for x, _ in one.points]
-    ys = [y for one in drawn for _, y in one.points]
+    ys = [y for one in drawn for _, y in one.points] + [end for _, *ends in intervals for end in ends]
     x_axis, y_axis = _ticks(min(xs), max(xs), 8, whole=whole_x), _ticks(min(ys), max(ys), 5)
     place = _Place(x_axis, y_axis)
     frame = Frame(
@@ -182,7 +184,8 @@ def draw_lines(
         _line_table(x_name, drawn),
     )  # fmt: skip
     lines = tuple(_line(one, number, place) for number, one in enumerate(drawn, 1))
-    return LineChart(frame, lines, _best(*best, place) if best else None)
+    bars = tuple(_interval(one, place) for one in intervals)
+    return LineChart(frame, lines, _best(*best, place) if best else None, bars)
 
 
 def draw_histogram(
@@ -289,6 +292,14 @@ def _line(series: Series, number: int, place: _Place) -> Line:
         if few
     )
     return Line(series.name, number, path, marks, _shape(shape, 14.0, 7.0))
+
+
+def _interval(interval: tuple[float, float, float], place: _Place) -> Mark:
+    """A line from the low to the high end, with a foot at each."""
+    x, low, high = place.x(interval[0]), place.y(interval[1]), place.y(interval[2])
+    foot = f"h{2 * _MARK:g}"
+    d = f"M{x - _MARK:g} {high:g}{foot}M{x:g} {high:g}V{low:g}M{x - _MARK:g} {low:g}{foot}"
+    return Mark(d, f"{show(interval[1])} to {show(interval[2])} at {show(interval[0])}")
 
 
 def _shape(shape: str, x: float, y: float) -> str:

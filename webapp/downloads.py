@@ -38,6 +38,16 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def exact_cell(text: str) -> str:
+    """As `safe_cell`, in a way that `restored_cell` takes back whatever the text was."""
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def restored_cell(cell: str) -> str:
+    """The text of a cell that `exact_cell` made."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
+
+
 class EchoFile:
     """A file for csv.writer whose `write` returns the line, so that `writerow` does, for streaming."""
 

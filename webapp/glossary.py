@@ -138,6 +138,18 @@ TERMS: tuple[Term, ...] = (
         "question is probably too vague or wrong, and it is left out.",
     ),
     Term(
+        "threshold k",
+        "top-k",
+        "The filter keeps a generated question if keyword search finds its own document among the first k. A small k "
+        "keeps few questions that fit well, a large one keeps more, and more wrong ones among them.",
+    ),
+    Term(
+        "learning curve",
+        "learning curve",
+        "How good a search is after learning from 10, 20, 30 and all of your examples. Where the curve still rises, "
+        "more examples help; where it is flat, time is better spent elsewhere.",
+    ),
+    Term(
         "dataset in one zip",
         "BEIR",
         "A usual way to keep a collection in files: corpus.jsonl with the documents, queries.jsonl with the questions, "
@@ -214,6 +226,12 @@ TERMS: tuple[Term, ...] = (
         "share of right documents among the first hundred",
         "R@100",
         "How much of what should be found is found at all, wherever it stands among the first hundred results.",
+    ),
+    Term(
+        "how well the right documents lead the whole list",
+        "AP",
+        "Average precision: for each right document, the share of right ones among the results down to it, averaged. "
+        "It reads the whole list of results, not only its top.",
     ),
     Term(
         "share of results somebody graded",

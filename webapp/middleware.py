@@ -14,6 +14,8 @@ from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
+from webapp.models import User
+from webapp.services import sessions
 from webapp.views.errors import wrong_method
 
 PERMISSIONS_POLICY = ", ".join(
@@ -61,6 +63,18 @@ def extra_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
         if "Cache-Control" not in response.headers and hasattr(request, "user"):
             response.headers["Cache-Control"] = "private, no-store"
         return response
+
+    return answer
+
+
+def note_session(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Keep the list of a person's open browsers true (webapp.services.sessions), without a write per request."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.session.session_key and isinstance(request.user, User) and request.user.is_authenticated:
+            agent = request.headers.get("User-Agent", "")
+            sessions.seen(user=request.user, session_key=request.session.session_key, agent=agent)
+        return get_response(request)
 
     return answer
 

@@ -87,6 +87,8 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_rq",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "webapp",
 ]
 
@@ -100,6 +102,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.middleware.LoginRequired",
+    "webapp.middleware.note_session",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -207,6 +210,33 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "webapp_cache",
     }
+}
+
+API_REQUESTS_A_MINUTE = env.int("API_REQUESTS_A_MINUTE", default=1200)
+"""Requests that one person may make through the API (webapp.api.throttling)."""
+API_STARTS_A_MINUTE = env.int("API_STARTS_A_MINUTE", default=60)
+"""Of these, how many may start work: uploads, experiments, archives."""
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.api.authentication.Bearer", "webapp.api.authentication.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.api.throttling.PersonLimit"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["webapp.api.parsing.Json"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "webapp.api.problems.answer",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SPTAR",
+    "DESCRIPTION": "Everything that the pages do: documents, examples, experiments, review, comparison, downloads.",
+    "VERSION": "1",
+    "LICENSE": {"name": "Apache-2.0"},
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [],  # choices stand where they belong; shared names for them would collide
+    "SORT_OPERATIONS": False,
 }
 
 LANGUAGE_CODE = "en"

@@ -18,8 +18,10 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 
 from sptar_engine.disk import is_full_disk
+from sptar_engine.errors import InputError
 
 _SPARE = 256 << 20  # bytes of the disk that an upload leaves free: the database and the jobs write too
+_BLOCK = 1 << 20  # bytes
 _STALE = 24 * 3600  # seconds after which what lies in a scratch folder belongs to a process that died
 
 
@@ -128,6 +130,24 @@ class LimitedUploadHandler(FileUploadHandler):
             self.request.upload_refusal = reason
         if hasattr(self, "file"):
             self.file.close()
+
+
+def copied(path: Path) -> ReceivedFile:
+    """A copy of a file of this machine, as if it had arrived. Raises InputError for one that an upload could not be."""
+    size = path.stat().st_size
+    if size > settings.UPLOAD_LIMIT_MB << 20:
+        raise InputError(_too_large())
+    if size > free_bytes() - _SPARE:
+        raise InputError(_no_room(size))
+    file = ReceivedFile(_temporary_file(), name=path.name, size=size)
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            file.write(block)
+    file.sha256 = digest.hexdigest()
+    file.seek(0)
+    return file
 
 
 def refusal(request: HttpRequest) -> str:

@@ -36,9 +36,29 @@ class Request:
     seeds: tuple[int, ...] = (0,)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A query as it was written: its token ids, the stop token included.
+
+    `loss` is the mean negative log-likelihood of these tokens in nats, as the model's own distribution has them:
+    without temperature or top_p, so that it can be compared across settings of the decoding.
+    """
+
+    tokens: list[int]
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class RawQuery:
+    """The text of a written query, with its newline, and its loss (`Written`)."""
+
+    text: str
+    loss: float
+
+
 def write_queries(
     language_model: LanguageModel, prefix: Prefix, requests: Sequence[Request], decoding: Decoding, batch_tokens: int
-) -> Iterator[Mapping[str, list[str]]]:
+) -> Iterator[Mapping[str, list[RawQuery]]]:
     """Yield, batch by batch, the raw queries by document id, as many as each request has seeds (all equally many).
 
     A raw query ends with its newline, or without one when `max_new_tokens` was reached. `batch_tokens` bounds the
@@ -54,7 +74,7 @@ def write_queries(
         fitting = max(1, _CACHE_FACTOR * batch_tokens // positions)
         batch = ordered[start : start + min(most, fitting)]
         try:
-            queries = decode_batch(language_model, prefix, batch, decoding, batch_tokens)
+            written = decode_batch(language_model, prefix, batch, decoding, batch_tokens)
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise StageError(
@@ -63,26 +83,29 @@ def write_queries(
                 ) from error
             most = len(batch) // 2
             continue
-        texts = iter(language_model.tokenizer.batch_decode(queries, skip_special_tokens=True))
-        yield {request.doc_id: [next(texts) for _ in request.seeds] for request in batch}
+        texts = language_model.tokenizer.batch_decode([one.tokens for one in written], skip_special_tokens=True)
+        queries = iter([RawQuery(text, one.loss) for text, one in zip(texts, written, strict=True)])
+        yield {request.doc_id: [next(queries) for _ in request.seeds] for request in batch}
         start += len(batch)
 
 
 @torch.inference_mode()
 def decode_batch(
     language_model: LanguageModel, prefix: Prefix, requests: Sequence[Request], decoding: Decoding, batch_tokens: int
-) -> list[list[int]]:
-    """Token ids of every query, the requests' queries one after another, each up to and with its stop token.
+) -> list[Written]:
+    """Every query up to and with its stop token, the requests' queries one after another.
 
-    `requests` stand longest first.
+    `requests` stand longest first. Raises StageError when the model's numbers overflow.
     """
     stops = stop_tokens(language_model.tokenizer)
     rows = _Rows(language_model, prefix, requests, decoding.max_new_tokens, batch_tokens)
     uniforms = decoding.uniforms([seed for request in requests for seed in request.seeds]).to(language_model.device)
     written: list[list[int]] = [[] for _ in uniforms]
+    losses = torch.zeros(len(written), dtype=torch.float64, device=language_model.device)
     alive = list(range(len(written)))  # which query each row writes
     for step in range(decoding.max_new_tokens):
         chosen = decoding.choose(rows.logits, uniforms[alive, step])
+        losses[alive] += _surprise(rows.logits, chosen)
         for query, token in zip(alive, chosen.tolist(), strict=True):
             written[query].append(token)
         going = [row for row, query in enumerate(alive) if written[query][-1] not in stops]
@@ -93,7 +116,8 @@ def decode_batch(
             rows.keep(order)
             alive, chosen = [alive[row] for row in order], chosen[order]
         rows.step(chosen)
-    return written
+    _check_finite(language_model, losses)
+    return [Written(tokens, loss / len(tokens)) for tokens, loss in zip(written, losses.tolist(), strict=True)]
 
 
 class _Rows:
@@ -156,10 +180,20 @@ def _run_documents(
     )
     lasts = [len(request.tokens) - 1 for request in group]
     logits = language_model.logits(output.last_hidden_state[range(len(group)), lasts])
-    if not bool(logits.isfinite().all()):
+    _check_finite(language_model, logits)
+    return output.past_key_values, logits
+
+
+def _surprise(logits: Tensor, chosen: Tensor) -> Tensor:
+    """Negative log-likelihood in nats of each row's chosen token, (rows,), float64."""
+    taken = logits.gather(-1, chosen[:, None])[:, 0]
+    return (logits.logsumexp(-1) - taken).double()
+
+
+def _check_finite(language_model: LanguageModel, numbers: Tensor) -> None:
+    if not bool(numbers.isfinite().all()):
         kind = str(language_model.model.dtype).removeprefix("torch.")
         raise StageError(f"The language model's numbers overflow in {kind}; set generate.dtype=float32.")
-    return output.past_key_values, logits
 
 
 def _groups(requests: Sequence[Request], batch_tokens: int) -> Iterator[Sequence[Request]]:

@@ -14,13 +14,17 @@ _ID_LETTERS = 20  # 80 bits: among 10^8 queries two ids are equal with p < 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the model wrote for a document (`raw`), the query in it, and why it was dropped; "" when kept."""
+    """What the model wrote for a document (`raw`), the query in it, and why it was dropped; "" when kept.
+
+    `loss` is how much its own words surprised the model, in nats per token (generation.Written).
+    """
 
     weak_id: str
     doc_id: str
     raw: str
     query: str
     reason: str
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)

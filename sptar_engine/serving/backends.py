@@ -12,7 +12,6 @@ from sptar_engine.records import Hit
 from sptar_engine.retrieval.java import java_class
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.serving.encoders import Model
-from sptar_engine.serving.library import MAX_LENGTH
 from sptar_engine.serving.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -31,40 +30,48 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """`start` is called once, before any other; `build_index` returns the folder of a whole index."""
+    """`start` is called once, before any other; `build_index` returns the folder of a whole index.
+
+    `load_model` takes the folder of an encoder, and how many tokens of a text it is to read.
+    """
 
     start: Callable[[], None]
     build_index: Callable[[Path, Path, Callable[[int], None]], Path]
     open_index: Callable[[Path, float, float], Searcher]
-    load_model: Callable[[Path], Model]
+    load_model: Callable[[Path, int], Model]
 
 
 def real_backends(device: str, threads: int) -> Backends:
     """Java and torch. `threads` are torch's; 0 means all processors but one, which pages are left."""
     count = threads or max(1, (os.cpu_count() or 1) - 1)
-    return Backends(_start_java, build_or_open, LexicalSearcher, lambda folder: _load_model(folder, device, count))
+
+    def load_model(folder: Path, max_length: int) -> Model:
+        return _load_model(folder, max_length, device, count)
+
+    return Backends(_start_java, build_or_open, LexicalSearcher, load_model)
 
 
 def _start_java() -> None:
     java_class("java.lang.String")
 
 
-def _load_model(folder: Path, device: str, threads: int) -> Model:
+def _load_model(folder: Path, max_length: int, device: str, threads: int) -> Model:
     import torch  # ten seconds: not before somebody needs an encoder
 
     from sptar_engine.retrieval.encoder import load_bi_encoder
     from sptar_engine.runtime import pick_device
 
     torch.set_num_threads(threads)
-    return _BiEncoder(load_bi_encoder(folder, MAX_LENGTH, pick_device() if device == "auto" else device))
+    return _BiEncoder(load_bi_encoder(folder, max_length, pick_device() if device == "auto" else device), max_length)
 
 
 class _BiEncoder:
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, max_length: int) -> None:
+        self._max_length = max_length
         self.dimensions = model.get_embedding_dimension() or 0
         self._model = model
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         from sptar_engine.retrieval.dense import encode
 
-        return encode(self._model, texts, MAX_LENGTH)
+        return encode(self._model, texts, self._max_length)

@@ -78,7 +78,8 @@ class Encoder:
 class Encoders:
     """The encoders in memory; the one that was not used for longest makes room."""
 
-    def __init__(self, load: Callable[[Path], Model]) -> None:
+    def __init__(self, load: Callable[[Path, int], Model]) -> None:
+        """`load` takes the folder, and how many tokens of a text are read."""
         self._load = load
         self._lock = threading.Lock()
         self._loaded: dict[str, Future[Encoder]] = {}
@@ -89,7 +90,7 @@ class Encoders:
             future = self._loaded.pop(name.key, None)
             if future is None or (future.done() and future.exception()):
                 future = Future()
-                threading.Thread(target=self._fill, args=(future, name.folder), name="load", daemon=True).start()
+                threading.Thread(target=self._fill, args=(future, name), name="load", daemon=True).start()
             self._loaded[name.key] = future
             while len(self._loaded) > _LIMIT:
                 del self._loaded[next(iter(self._loaded))]
@@ -117,8 +118,8 @@ class Encoders:
         with self._lock:
             return sum(future.done() and not future.exception() for future in self._loaded.values())
 
-    def _fill(self, future: Future[Encoder], folder: Path) -> None:
+    def _fill(self, future: Future[Encoder], name: EncoderName) -> None:
         try:
-            future.set_result(Encoder(self._load(folder)))
+            future.set_result(Encoder(self._load(name.folder, name.max_length)))
         except (SptarError, OSError, RuntimeError, ValueError, MemoryError, ImportError) as error:
             future.set_exception(error)

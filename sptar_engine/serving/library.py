@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from sptar_engine.data.beir import CORPUS_FILE
 from sptar_engine.errors import SptarError
 from sptar_engine.serving.wire import Refusal
 
-MAX_LENGTH = 256  # tokens of a text that an encoder reads, as evaluate's default
+MAX_LENGTH = 256  # tokens of a text that an encoder reads unless its name says otherwise, as evaluate's default
 BASE = "base"
 
 _LAYOUT = 1  # of the files that are kept for a corpus: raise when what is written changes
+_FRESH = 1.0  # seconds that an encoder is known: a search asks several times, and each look reads folders
+_REMEMBERED = 100
 _DIGEST = re.compile("[0-9a-f]{64}")
+_NAME = re.compile(r"(?P<model>.+?)(?::(?P<tokens>[1-9][0-9]{1,3}))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,11 @@ class CorpusName:
 
 @dataclass(frozen=True, slots=True)
 class EncoderName:
-    """The folder of an encoder; `key` names its weights."""
+    """The folder of an encoder, and how many tokens of a text it reads; `key` names its weights and that number."""
 
     folder: Path
     key: str
+    max_length: int
 
 
 class Library:
@@ -46,6 +51,7 @@ class Library:
         self.cache = cache
         self._models = models
         self._base = base
+        self._known: dict[str, tuple[float, EncoderName]] = {}
 
     def corpus(self, path: object, digest: object) -> CorpusName:
         """Raises Refusal for anything but a corpus.jsonl below the root."""
@@ -57,10 +63,25 @@ class Library:
         return CorpusName(file, digest, self._folder(digest))
 
     def encoder(self, name: object) -> EncoderName:
-        """Raises Refusal for a model that is neither in the catalogue nor below the root, or cannot be used."""
-        if not isinstance(name, str) or not name or "\0" in name:
+        """An encoder by its name in the catalogue or by its folder; `NAME:128` reads 128 tokens of a text.
+
+        Raises Refusal for a model that is neither in the catalogue nor below the root, or cannot be used.
+        """
+        at, known = self._known.get(str(name), (0.0, None))
+        if known is not None and time.monotonic() - at < _FRESH:
+            return known
+        found = self._look_up(name)
+        if len(self._known) >= _REMEMBERED:
+            self._known = {}
+        self._known[str(name)] = (time.monotonic(), found)
+        return found
+
+    def _look_up(self, name: object) -> EncoderName:
+        parts = _NAME.fullmatch(name) if isinstance(name, str) and "\0" not in name else None
+        if parts is None:
             raise Refusal("refused", "A search model is named by its name in the catalogue or by its folder.")
-        chosen = self._base if name == BASE else name
+        model, max_length = parts["model"], int(parts["tokens"] or MAX_LENGTH)
+        chosen = self._base if model == BASE else model
         if Path(chosen).is_absolute():
             chosen = str(self._inside(chosen))
         elif chosen not in {entry.name for entry in entries(self._models)}:
@@ -70,7 +91,7 @@ class Library:
         except SptarError as error:
             raise Refusal("refused", str(error)) from error
         assert entry.folder is not None
-        return EncoderName(entry.folder, sha256_json([entry.name, entry.revision, MAX_LENGTH])[:16])
+        return EncoderName(entry.folder, sha256_json([entry.name, entry.revision, max_length])[:16], max_length)
 
     def _inside(self, path: str) -> Path:
         try:

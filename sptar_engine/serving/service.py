@@ -77,6 +77,7 @@ class Service:
         }
 
     def _search(self, request: Request) -> dict[str, Any]:
+        """With `look` a search that is not ready is refused and nothing begins to be built for it."""
         start = time.perf_counter()
         corpus, retriever = self._corpus(request), request.text("retriever", BM25)
         search = self._by_words if retriever == BM25 else self._by_meaning
@@ -86,14 +87,15 @@ class Service:
     def _by_words(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
         text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
         k1, b = request.number("k1", _K1, 100), request.number("b", _B, 1)
-        self._stock.require(name, retriever)
+        self._stock.require(name, retriever, begin=not request.flag("look"))
         with self._stock.corpora.using(name) as corpus:
             return self._stock.read(name, retriever, lambda folder: corpus.search(text, depth, k1, b))
 
     def _by_meaning(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
         text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
-        encoder = self._stock.require_encoder(name, retriever)
+        encoder = self._stock.require_encoder(name, retriever, begin=not request.flag("look"))
         if not text.strip():
+            self._stock.encoders.begin(encoder)  # somebody is about to type
             return []
         with self._stock.corpora.using(name) as corpus:
             vectors = self._stock.read(name, retriever, corpus.vectors)

@@ -62,23 +62,27 @@ class Stock:
             return self._find_topics(corpus, encoder, again)
         return State(READY)
 
-    def require(self, corpus: CorpusName, what: str) -> None:
-        """Raise Refusal unless it is there; it is then begun, but for the encoding that topics need (hours)."""
+    def require(self, corpus: CorpusName, what: str, *, begin: bool = True) -> None:
+        """Raise Refusal unless it is there; it is then begun, but for the encoding that topics need (hours).
+
+        Without `begin` nothing is.
+        """
         is_cheap = what != TOPICS or making.has_vectors(corpus, self._encoder(what))
-        state = self.begin(corpus, what) if is_cheap else self.state(corpus, what)
+        state = self.begin(corpus, what) if begin and is_cheap else self.state(corpus, what)
         if state.state == READY:
             return
-        if state.state == ABSENT:
-            raise Refusal(ABSENT, "The topics of these documents have not been looked for yet.")
         name = _NAMES.get(what, _VECTORS)
+        if state.state == ABSENT:
+            topics = "The topics of these documents have not been looked for yet."
+            raise Refusal(ABSENT, topics if what == TOPICS else f"{name} has not been built yet.")
         if state.state == FAILED:
             raise Refusal(FAILED, f"{name} could not be built: {state.message}")
         share = f" ({100 * state.done // state.total} %)" if state.total else ""
         raise Refusal(BUILDING, f"{name} is still being built{share}.", done=state.done, total=state.total)
 
-    def require_encoder(self, corpus: CorpusName, what: str) -> EncoderName:
+    def require_encoder(self, corpus: CorpusName, what: str, *, begin: bool = True) -> EncoderName:
         """The same for vectors and topics; returns the encoder they were made by."""
-        self.require(corpus, what)
+        self.require(corpus, what, begin=begin)
         return self._encoder(what)
 
     def read(self, corpus: CorpusName, what: str, read: Callable[[Path], Read]) -> Read:

@@ -20,7 +20,7 @@ from sptar_engine.data.weak import WEAK_FILE
 from sptar_engine.errors import ConfigError, InputError
 from sptar_engine.prompting.cleanup import EMPTY, REASONS, clean_query, copied_share, count_words, split_words
 from sptar_engine.prompting.decoding import Decoding
-from sptar_engine.prompting.generation import Request, write_queries
+from sptar_engine.prompting.generation import RawQuery, Request, write_queries
 from sptar_engine.prompting.prompts import adapter_folder, read_prompt
 from sptar_engine.prompting.shards import Draft, ShardFolder, split_shards, weak_id
 from sptar_engine.prompting.soft_prompt import LanguageModel, Prefix, load_language_model, prefix
@@ -31,6 +31,7 @@ from sptar_engine.stage import StageContext, StageOutput
 
 DROPPED_FILE = "dropped.jsonl"
 _SAMPLES = 3  # queries shown with the result
+_LOSS_DIGITS = 4  # behind the point: more would be rounding noise of the batch
 
 
 def run(config: GenerateConfig, context: StageContext) -> StageOutput:
@@ -98,15 +99,16 @@ class _Writer:
         )
         drafts: dict[str, list[Draft]] = {}
         for batch in write_queries(self.language_model, self.prefix, requests, decoding, config.batch_tokens):
-            for doc_id, texts in batch.items():
-                drafts[doc_id] = [self._draft(doc_id, sample, raw) for sample, raw in enumerate(texts)]
+            for doc_id, queries in batch.items():
+                drafts[doc_id] = [self._draft(doc_id, sample, raw) for sample, raw in enumerate(queries)]
             tell([draft for doc_id in batch for draft in drafts[doc_id]])
         return [draft for document in documents for draft in drafts[document.doc_id]]
 
-    def _draft(self, doc_id: str, sample: int, raw: str) -> Draft:
+    def _draft(self, doc_id: str, sample: int, raw: RawQuery) -> Draft:
         shown = [pair.query.text for pair in self.prompt.examples]
-        query, reason = clean_query(raw, shown, self.config.min_words)
-        return Draft(weak_id(self.prompt.prompt_id, doc_id, sample, query), doc_id, raw, query, reason)
+        query, reason = clean_query(raw.text, shown, self.config.min_words)
+        name = weak_id(self.prompt.prompt_id, doc_id, sample, query)
+        return Draft(name, doc_id, raw.text, query, reason, round(raw.loss, _LOSS_DIGITS))
 
 
 class _Tally:
@@ -165,12 +167,17 @@ def _seeds(config: GenerateConfig, doc_id: str) -> tuple[int, ...]:
     return tuple(int(digest[:15], 16) for digest in digests)  # 60 bits; torch takes 64
 
 
-def _weak_row(draft: Draft, prompt_id: str) -> dict[str, str]:
-    return {"weak_id": draft.weak_id, "query": draft.query, "doc_id": draft.doc_id, "prompt_id": prompt_id}
+def _weak_row(draft: Draft, prompt_id: str) -> dict[str, str | float]:
+    return {
+        "weak_id": draft.weak_id, "query": draft.query, "doc_id": draft.doc_id, "prompt_id": prompt_id,
+        "loss": draft.loss,
+    }  # fmt: skip
 
 
-def _dropped_row(draft: Draft) -> dict[str, str]:
-    return {"weak_id": draft.weak_id, "doc_id": draft.doc_id, "raw": draft.raw, "reason": draft.reason}
+def _dropped_row(draft: Draft) -> dict[str, str | float]:
+    return {
+        "weak_id": draft.weak_id, "doc_id": draft.doc_id, "raw": draft.raw, "reason": draft.reason, "loss": draft.loss
+    }  # fmt: skip
 
 
 def _sentence(documents: int, kept: int, dropped: Mapping[str, int]) -> str:

@@ -47,13 +47,12 @@ def run(config: TrainConfig, context: StageContext) -> StageOutput:
 
 
 def read_lesson(config: TrainConfig, context: StageContext) -> Lesson:
-    """What the stage's inputs hold: pairs, hard negatives when they are asked for, and the held-out queries."""
+    """What the stage's inputs hold: pairs, hard negatives asked for or named by a person, and held-out queries."""
     prepare = context.input("prepare")
     filtered, decisions = context.inputs.get("filter"), context.inputs.get("decisions")
     training_set = read_training_set(prepare, filtered, decisions, config.weak_limit)
     development = read_development_set(prepare, config.dev_pool)
-    if config.negatives:
-        training_set = mine_negatives(training_set, prepare, context.cache, config)
+    training_set = mine_negatives(training_set, prepare, context.cache, config)
     base = encoder_folder(config.base, context.models)
     return Lesson(config, base, context.device, training_set, development)
 

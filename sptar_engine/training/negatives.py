@@ -17,25 +17,32 @@ _K1, _B = 0.9, 0.4  # the defaults of filter and evaluate; which documents are h
 
 
 def mine_negatives(training_set: TrainingSet, prepare: Path, cache: Path, config: TrainConfig) -> TrainingSet:
-    """Search each query with BM25 and take `config.negatives` hits after the first `config.negatives_from`.
+    """Give the queries of the pairs their hard negatives: what a person rejected for them, then BM25 hits.
 
-    Returns the training set with the negatives and their texts.
+    A rejected document is certain, so it counts even where `config.negatives` asks for none; up to that number BM25
+    hits are added, after the first `config.negatives_from`. Returns the set with the negatives and their texts.
     """
-    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, cache), _K1, _B)
     queries = {pair.query_key: pair.query for pair in training_set.pairs}
-    rankings = searcher.search(queries, config.negatives_from + config.negatives + _SPARE_HITS)
-    keys = _keys(prepare, rankings, training_set.rejected)
+    rejected = {key: doc_ids for key, doc_ids in training_set.rejected.items() if key in queries}
+    rankings = _search(queries, prepare, cache, config) if config.negatives else {}
+    keys = _keys(prepare, rankings, rejected) if rankings or rejected else {}
     negatives: dict[str, tuple[int, ...]] = {}
     doc_ids: dict[int, str] = {}
-    for key in queries:
+    for key in rankings or rejected:
         hits = [hit.doc_id for hit in rankings.get(key, ())][config.negatives_from :]
-        candidates = [*training_set.rejected.get(key, ()), *hits]
-        chosen = choose_negatives(candidates, keys, training_set.positives[key], config.negatives)
+        known = rejected.get(key, ())
+        chosen = choose_negatives([*known, *hits], keys, training_set.positives[key], max(config.negatives, len(known)))
         negatives[key] = tuple(chosen)
         doc_ids.update(chosen)
-    found = find_documents(prepare, set(doc_ids.values()))
+    found = find_documents(prepare, set(doc_ids.values())) if doc_ids else {}
     texts = {key: found[doc_id].content for key, doc_id in doc_ids.items()}
-    return replace(training_set, documents={**texts, **training_set.documents}, negatives=negatives)
+    used = sum(keys[doc_id] in negatives[key] for key, several in rejected.items() for doc_id in several)
+    return replace(
+        training_set,
+        documents={**texts, **training_set.documents},
+        negatives=negatives,
+        counts={**training_set.counts, "rejected_negatives": used},
+    )
 
 
 def choose_negatives(
@@ -51,6 +58,13 @@ def choose_negatives(
         if key not in refused:
             chosen.setdefault(key, doc_id)
     return chosen
+
+
+def _search(queries: Mapping[str, str], prepare: Path, cache: Path, config: TrainConfig) -> Rankings:
+    """BM25's hits for every query, some without any."""
+    searcher = LexicalSearcher(build_or_open(prepare / CORPUS_FILE, cache), _K1, _B)
+    found = searcher.search(queries, config.negatives_from + config.negatives + _SPARE_HITS)
+    return {key: found.get(key, ()) for key in queries}
 
 
 def _keys(prepare: Path, rankings: Rankings, rejected: Mapping[str, tuple[str, ...]]) -> dict[str, int]:

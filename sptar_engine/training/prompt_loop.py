@@ -1,7 +1,10 @@
 """The training loop of a soft prompt (SPTAR, arXiv 2307.08303, section 3; settings of the official code).
 
-What it does for speed changes no result: pairs are batched by length, logits are computed for query tokens only,
-and the soft prompt runs through the model once a step, as one row whose keys and values the whole batch shares.
+What it does for speed changes no result: the pairs of a batch run in groups of like length, logits are computed for
+query tokens only, and the soft prompt runs through the model once a step, as one row whose keys and values the whole
+batch shares. Which pairs share a batch is left to chance: batches of like length waste nothing on padding, but one
+that has only long documents pulls the prompt their way, and the same loss then takes half as many pairs again
+(benchmarks.tuning on the sample).
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ HELDOUT_TOKENS = 4096  # of a batch of held-out pairs; sets memory, not results
 # At learning rate 3e-2 one unusual pair can throw the prompt far off. AdamW divides by the running size of the
 # gradient, so its scale does not matter but a spike does; clipped at norm 1 a spike counts as an ordinary step.
 _CLIP = 1.0
-_WINDOW = 8  # batches sorted by length among themselves: little padding, yet other mates in each epoch
+_LIKE_LENGTH = 0.7  # shortest pair of a group as a share of its longest: little padding, few small groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +58,11 @@ class Epochs:
         return math.ceil(len(self.seeds) / self.batch_size)
 
     def batches(self, epoch: int) -> list[list[Item]]:
-        """The epoch's items in batches of like length, in random order."""
+        """The epoch's items in random order."""
         rng = self._rng(epoch, "order")
         items = [self._item(query_id, epoch) for query_id in self.seeds]
         rng.shuffle(items)
-        size = _WINDOW * self.batch_size
-        windows = (items[start : start + size] for start in range(0, len(items), size))
-        ordered = [item for window in windows for item in sorted(window, key=_length)]
-        batches = [ordered[at : at + self.batch_size] for at in range(0, len(ordered), self.batch_size)]
-        rng.shuffle(batches)
-        return batches
+        return [items[at : at + self.batch_size] for at in range(0, len(items), self.batch_size)]
 
     def _item(self, query_id: str, epoch: int) -> Item:
         pairs = self.seeds[query_id]
@@ -161,7 +159,8 @@ class PromptLoop:
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * (1 - done / total)
-            losses = token_losses(self.language_model, soft_prefix(self.language_model, self.peft_model), batch)
+            prefix = soft_prefix(self.language_model, self.peft_model)
+            losses = torch.cat([token_losses(self.language_model, prefix, some) for some in like_lengths(batch)])
             loss = losses.mean()
             value = self._checked(loss.item(), f"in epoch {epoch}")
             optimizer.zero_grad()
@@ -196,6 +195,17 @@ class PromptLoop:
 
     def _message(self, epoch: int) -> str:
         return f"epoch {epoch} of {self.config.epochs}"
+
+
+def like_lengths(batch: Sequence[Item]) -> list[list[Item]]:
+    """The items, longest first, in groups of like length."""
+    groups: list[list[Item]] = []
+    for item in sorted(batch, key=_length, reverse=True):
+        if groups and _length(item) >= _LIKE_LENGTH * _length(groups[-1][0]):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
 
 
 def _length(item: Item) -> int:

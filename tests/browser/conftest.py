@@ -48,7 +48,8 @@ def site(browser: Browser) -> Iterator[Up]:
     """The application, started as `make up` starts it."""
     del browser  # without one there is no use in starting
     with tempfile.TemporaryDirectory(prefix="web-") as folder:
-        machine = Machine(Path(folder) / "data", {"PORT": str(free_port()), "DJANGO_SETTINGS_MODULE": FAKE_STAGES})
+        variables = {"PORT": str(free_port()), "DJANGO_SETTINGS_MODULE": FAKE_STAGES, "HF_TOKEN": "hf_neverToBeSeen"}
+        machine = Machine(Path(folder) / "data", variables)
         started = Up(machine)
         started.wait_until_it_runs()
         yield started

@@ -178,9 +178,35 @@ def look_at(page: Page, address: str) -> list[str]:
     return found
 
 
-def test_no_text_of_a_document_stands_in_a_log(site: Up, state: dict[str, str]) -> None:
+def test_no_text_of_a_document_and_no_secret_stands_where_others_can_read_it(
+    page: Page, site: Up, state: dict[str, str]
+) -> None:
     assert state, "the journey before this test did not come far enough"
+    page.goto("/profile/tokens/")
+    page.get_by_label("Name").fill("a program")
+    page.get_by_role("button", name="Make the token").click()
+    token = page.locator("#token-text").input_value()
+    for path in ("me/", "projects/", f"projects/{state['project'].split('/')[2]}/documents/", "nothing/"):
+        page.request.get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
+    page.reload()
+    assert token not in page.content()
+    secrets = {"text of a document": SECRET_WORD, "token": token, "key": site.machine.environment["SECRET_KEY"]}
+    secrets |= {"key of the hub": site.machine.variables["HF_TOKEN"]}
+    found = [(what, path) for path in _readable(site) for what, one in secrets.items() if one.encode() in _bytes(path)]
+    assert found == []
+    database = b"".join(_bytes(path) for path in site.machine.data.glob("sptar.sqlite3*"))
+    assert token.encode() not in database
+
+
+def _readable(site: Up) -> list[Path]:
+    """Logs, and what every process of the application shows of itself."""
     logs = [*(site.machine.data / "logs").glob("*"), site.log]
     assert len(logs) > 5
-    for path in logs:
-        assert SECRET_WORD not in path.read_text(errors="replace"), path
+    return [*logs, *(Path(f"/proc/{pid}/{name}") for pid in site.others() for name in ("cmdline", "environ"))]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # the process has ended
+        return b""

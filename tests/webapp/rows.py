@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
 
 from webapp import places
 from webapp.models import (
+    ApiToken,
+    Archive,
+    BulkReview,
     Corpus,
     CurvePoint,
     Decision,
@@ -14,8 +20,14 @@ from webapp.models import (
     Experiment,
     Guideline,
     Judgement,
+    OpenSession,
+    Preference,
     Project,
     Query,
+    Rescoring,
+    Review,
+    ReviewLease,
+    ReviewStep,
     Role,
     StageRun,
     State,
@@ -44,6 +56,13 @@ class Rows:
     stage: int
     errand: int
     weak: int
+    review_step: int
+    bulk: int
+    archive: str
+    token: int
+    browser: int
+    preference: int
+    series: str
 
 
 def furnish(project: Project, person: User, documents: int = 3) -> Rows:
@@ -65,9 +84,25 @@ def furnish(project: Project, person: User, documents: int = 3) -> Rows:
     Judgement.objects.create(query=query, doc_id="d1", grade=2, judge=person, guideline=guideline)
     step = Decision.objects.create(project=project, actor=person, kind="grade", label="graded")
     experiments = [_experiment(project, corpus, number) for number in (1, 2)]
-    Experiment.objects.filter(pk=experiments[1].pk).update(repeat_of=experiments[0])
+    Experiment.objects.filter(pk=experiments[1].pk).update(
+        repeat_of=experiments[0], based_on=experiments[0], change="seeds", series=f"s{project.slug[1:]}"
+    )
     weak = WeakQuery.objects.create(project=project, batch="b", weak_id="w", doc_id="d1", text="how is it")
+    bulk = BulkReview.objects.create(project=project, batch="b", verdict="accept", actor=person, last=weak.pk)
+    Review.objects.create(weak=weak, reviewer=person, verdict="accept", source="bulk", bulk=bulk)
+    ReviewLease.objects.create(weak=weak, reviewer=person, until=timezone.now() + timedelta(minutes=10))
+    review_step = ReviewStep.objects.create(project=project, actor=person, weak=weak, verdict="accept")
     errand = Errand.objects.create(project=project, kind="upload.check", subject=upload.pk, state=State.DONE)
+    archive = Archive.objects.create(project=project, experiment=experiments[0], kind="runs", fingerprint="f")
+    token = ApiToken.objects.create(
+        user=person, name="a token", prefix="sptar_abcdef", token_hash=project.slug, project=project
+    )
+    browser, _ = OpenSession.objects.get_or_create(user=person, session_key="x" * 32)  # of no project
+    Rescoring.objects.create(experiment=experiments[0], number=1, qrels="q", labels_version=1, asked_by=person)
+    preference = Preference.objects.create(
+        project=project, experiment=experiments[0], arm="sptar", before="base", text="what is it", after_left=True,
+        person=person,
+    )  # fmt: skip
     invitation, _ = invitations.invite(project=project, actor=person, role=Role.VIEWER)
     events.record("upload.imported", project=project, actor=person)
     folder = places.upload_folder(upload)
@@ -77,6 +112,9 @@ def furnish(project: Project, person: User, documents: int = 3) -> Rows:
         project=project, slug=project.slug, user=person.pk, invitation=invitation.pk, upload=upload.pk, pairs=pairs.pk,
         version=1, document=Document.objects.filter(corpus=corpus).latest("pk").pk, example=query.pk, step=step.pk,
         experiment=1, stage=StageRun.objects.filter(experiment=experiments[0]).get().pk, errand=errand.pk, weak=weak.pk,
+        review_step=review_step.pk, bulk=bulk.pk,
+        archive=archive.slug, token=token.pk, browser=browser.pk, preference=preference.pk,
+        series=f"s{project.slug[1:]}",
     )  # fmt: skip
 
 
@@ -86,7 +124,8 @@ def _experiment(project: Project, corpus: Corpus, number: int) -> Experiment:
         corpus=corpus, labels_version=1, dataset="d", counts={"documents": 3}, state=State.DONE,
     )  # fmt: skip
     stage = StageRun.objects.create(
-        experiment=made, position=1, step_id="tune", stage="tune", queue="gpu", arms=["sptar"], state=State.DONE
-    )
+        experiment=made, position=1, step_id="generate.sptar", stage="generate", queue="gpu", arms=["sptar"],
+        state=State.DONE, folder="b",
+    )  # fmt: skip
     CurvePoint.objects.create(stage_run=stage, step=1, values={"loss": 1.0})
     return made

@@ -14,9 +14,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver, reverse
+from rest_framework.permissions import IsAuthenticated
 
 from tests.webapp.rows import Rows, furnish
 from tests.webapp.url_cases import CASES, Case
+from webapp.api.authentication import Bearer, Session
+from webapp.api.throttling import PersonLimit
 from webapp.models import Membership, Project, Role, User
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -25,6 +28,8 @@ WITH_IDS = [name for name in PROJECT if any(isinstance(row, str) for row in CASE
 PUBLIC = [name for name, case in CASES.items() if case.public]
 PRIVATE = [name for name in CASES if name not in PUBLIC]
 POST_ONLY = [name for name, case in CASES.items() if case.methods == ("POST",)]
+PAGES_THAT_TAKE_FORMS = [name for name in POST_ONLY if not CASES[name].api]
+API = [name for name, case in CASES.items() if case.api]
 READABLE = [name for name, case in CASES.items() if "GET" in case.methods]
 
 
@@ -64,10 +69,20 @@ def test_every_address_has_a_line_and_every_line_an_address() -> None:
 
 def test_everything_of_a_project_lies_below_its_address_and_has_a_role() -> None:
     for name, (route, pattern) in URLS.items():
-        assert route.startswith("p/<slug:slug>/") == bool(CASES[name].role), name
+        below = "api/v1/projects/<slug:slug>/" if CASES[name].api else "p/<slug:slug>/"
+        assert route.startswith(below) == bool(CASES[name].role), name
         assert getattr(pattern.callback, "project_role", None) == CASES[name].role, name
-        assert getattr(pattern.callback, "login_required", True) != CASES[name].public, name
-        assert not getattr(pattern.callback, "csrf_exempt", False), name
+        if not CASES[name].api:
+            assert getattr(pattern.callback, "login_required", True) != CASES[name].public, name
+            assert not getattr(pattern.callback, "csrf_exempt", False), name
+
+
+def test_the_api_asks_who_it_is_and_for_the_token_of_the_session_itself() -> None:
+    for name in API:
+        view = URLS[name][1].callback.cls
+        assert view.authentication_classes == [Bearer, Session], name
+        assert view.permission_classes == [IsAuthenticated], name
+        assert view.throttle_classes == [PersonLimit], name
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "fragment"])
@@ -114,7 +129,7 @@ def test_a_role_that_is_too_low_gets_a_sentence_and_changes_nothing(
     assert snapshot() == before
 
 
-@pytest.mark.parametrize("name", PRIVATE)
+@pytest.mark.parametrize("name", [name for name in PRIVATE if not CASES[name].api])
 def test_nobody_gets_anywhere_without_logging_in(rows: Rows, name: str) -> None:
     path = address(name, rows)
     for method in ("GET", "POST"):
@@ -124,6 +139,15 @@ def test_nobody_gets_anywhere_without_logging_in(rows: Rows, name: str) -> None:
     assert fragment["HX-Redirect"] == "/login/?next=%2Fglossary%2F%3Fa%3Db"
     elsewhere = Client().get(path, headers={"HX-Request": "true", "HX-Current-URL": "https://evil.example/x"})
     assert elsewhere["HX-Redirect"] == "/login/?next=%2F"
+
+
+@pytest.mark.parametrize("name", API)
+def test_a_program_without_a_token_is_asked_for_one(rows: Rows, name: str) -> None:
+    path = address(name, rows)
+    for method in METHODS:
+        for headers in ({}, {"Authorization": "Bearer sptar_wrong"}, {"Authorization": "Basic b3duZXI6eA=="}):
+            answer = Client().generic(method, path, headers=headers)
+            assert (answer.status_code, answer["WWW-Authenticate"]) == (401, 'Bearer realm="SPTAR"'), method
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -151,13 +175,14 @@ def test_nothing_is_changed_without_the_token_of_this_session(rows: Rows, owner:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = browser.generic(method, address(name, rows))
         assert answer.status_code == 403, method
-        assert "This form is out of date" in answer.content.decode()
+        sentence = "The CSRF token is missing" if CASES[name].api else "This form is out of date"
+        assert sentence in answer.content.decode()
     assert browser.post(address(name, rows), {"csrfmiddlewaretoken": foreign}).status_code == 403
     assert browser.post(address(name, rows), headers={"X-CSRFToken": foreign}).status_code == 403
     assert snapshot() == before
 
 
-@pytest.mark.parametrize("name", POST_ONLY)
+@pytest.mark.parametrize("name", PAGES_THAT_TAKE_FORMS)
 def test_what_changes_something_is_not_there_for_get(rows: Rows, client: Client, name: str) -> None:
     before = snapshot()
     answer = client.get(address(name, rows))
@@ -170,12 +195,20 @@ def test_what_changes_something_is_not_there_for_get(rows: Rows, client: Client,
     assert snapshot() == before
 
 
+@pytest.mark.parametrize("name", [name for name in POST_ONLY if CASES[name].api])
+def test_the_api_changes_nothing_for_get(rows: Rows, client: Client, name: str) -> None:
+    before = snapshot()
+    answer = client.get(address(name, rows))
+    assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
+    assert snapshot() == before
+
+
 @pytest.mark.parametrize("name", READABLE)
 def test_looking_at_a_page_changes_nothing(rows: Rows, owner: User, client: Client, name: str) -> None:
     User.objects.filter(pk=owner.pk).update(is_staff=True)
     before = snapshot()
     answer = client.get(address(name, rows))
-    assert answer.status_code in {200, 302, 404, 410}, answer.status_code
+    assert answer.status_code in {200, 302, 400, 404, 410}, answer.status_code  # 400: a search for nothing
     if hasattr(answer, "streaming_content"):
         list(answer.streaming_content)
     assert snapshot() == before
@@ -195,7 +228,7 @@ def test_nonsense_in_the_query_string_gets_the_default_or_a_refusal(
     User.objects.filter(pk=owner.pk).update(is_staff=True)
     for query in NONSENSE:
         answer = client.get(f"{address(name, rows)}?{query}")
-        assert answer.status_code in {200, 302, 400, 404, 410}, query[:40]
+        assert answer.status_code in {200, 302, 400, 404, 410, 503}, query[:40]
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,16 @@ def test_a_wide_range_gets_at_most_twenty_bars_that_hold_everything() -> None:
 )
 def test_numbers_are_shown_short(value: float, text: str) -> None:
     assert show(value) == text
+
+
+def test_an_interval_reaches_from_its_low_to_its_high_end_and_is_within_the_axis() -> None:
+    chart = draw_lines(
+        key="k", title="t", description="d", x_name="x", y_name="y", series=[Series("one", [(0, 5), (10, 5)])],
+        intervals=[(10, 0, 10)],
+    )  # fmt: skip
+    assert chart is not None
+    # x from 52 to 624 for 0 to 10, y from 236 to 16 for 0 to 10; feet of 8 units.
+    assert chart.intervals[0].d == "M620 16h8M624 16V236M620 236h8"
+    assert chart.intervals[0].title == "0 to 10 at 10"
+    drawn = render_to_string("charts/_lines.html", {"chart": chart})
+    assert 'class="series interval s1" d="M620 16h8M624 16V236M620 236h8"' in drawn

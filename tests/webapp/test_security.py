@@ -16,12 +16,15 @@ import pytest
 from django.conf import settings as live
 from django.core.checks import run_checks
 from django.core.exceptions import DisallowedHost
+from django.core.management import load_command_class
 from django.http import HttpResponse
 from django.test import Client
 
 from tests.webapp.rows import furnish
 from webapp.downloads import attachment, safe_cell, safe_name
 from webapp.models import Project, User
+from webapp.operations.environment import child_environment
+from webapp.services import api_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = secrets.token_urlsafe(48)
@@ -87,7 +90,9 @@ def test_our_own_checks_find_a_weak_policy_a_missing_middleware_and_plain_text(s
     assert sorted(found) == ["webapp.E001"] * 3 + ["webapp.E002", "webapp.W001", "webapp.W002"]
 
 
-@pytest.mark.parametrize("path", ["/login/", "/nix/", "/glossary/"])
+@pytest.mark.parametrize(
+    "path", ["/login/", "/nix/", "/glossary/", "/profile/tokens/", "/api/v1/docs/", "/api/v1/me/", "/api/v1/nix/"]
+)
 def test_every_answer_has_its_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["Content-Security-Policy"]
@@ -102,6 +107,40 @@ def test_every_answer_has_its_headers(client: Client, path: str) -> None:
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert "camera=()" in headers["Permissions-Policy"]
     assert headers["Cache-Control"] == "private, no-store"
+
+
+def test_a_token_counts_in_its_header_alone_and_opens_no_page(owner: User) -> None:
+    """An address ends in logs and histories; and who finds a token shall not log in with it."""
+    _, text = api_tokens.make(user=owner, name="a program", scope="run")
+    for place in (f"/api/v1/me/?token={text}", f"/api/v1/me/?access_token={text}"):
+        assert Client().get(place).status_code == 401
+    browser = Client()
+    browser.cookies["token"] = text
+    assert browser.get("/api/v1/me/").status_code == 401
+    bearer = Client(headers={"Authorization": f"Bearer {text}"})
+    assert bearer.get("/api/v1/me/").status_code == 200
+    for page in ("/", "/profile/", "/profile/tokens/", "/system/"):
+        assert bearer.get(page)["Location"].startswith("/login/")
+    assert live.SESSION_COOKIE_NAME not in bearer.cookies
+
+
+def test_the_key_of_the_hub_goes_to_no_process_of_the_application(tmp_path: Path) -> None:
+    inherited = {"PATH": "/bin", "HF_TOKEN": "hf_secret", "HUGGING_FACE_HUB_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "1"}
+    environment = child_environment(inherited, {"SECRET_KEY": KEY}, tmp_path, 8000)
+    assert "hf_secret" not in environment.values()
+    assert KEY not in environment.values()
+    assert environment["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    "name", ["createproject", "importdocuments", "importexamples", "startexperiment", "status", "export", "push_to_hub"]
+)
+def test_no_command_takes_a_secret_as_an_argument(name: str) -> None:
+    """Other people of the machine see arguments."""
+    options = load_command_class("webapp", name).create_parser("manage.py", name)._option_string_actions
+    assert not [option for option in options if re.search("token|password|secret|key", option)] or name == (
+        "startexperiment"  # its request token is no secret: it names a request
+    )
 
 
 def test_cookies_cannot_be_read_by_scripts_nor_sent_by_other_sites(owner: User, settings: Any) -> None:

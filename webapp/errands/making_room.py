@@ -15,7 +15,7 @@ from webapp.jobs.attempt import Attempt
 from webapp.models import Errand, State
 from webapp.services import queueing
 
-INDEX, TOPICS = "corpus.index", "corpus.topics"
+INDEX, TOPICS, MODEL = "corpus.index", "corpus.topics", "model.index"
 
 _POLITE = 5.0  # seconds that other errands wait: a person looks at them
 _PATIENT = 60.0  # seconds that another collection's index waits
@@ -49,7 +49,7 @@ class Turn:
             return False
         waiting = Errand.objects.filter(state=State.QUEUED).exclude(pk=self._attempt.row.pk)
         return (
-            waiting.exclude(kind__in=[INDEX, TOPICS]).exists()
+            waiting.exclude(kind__in=[INDEX, TOPICS, MODEL]).exists()
             or (took >= _PATIENT and waiting.exists())
             or took >= _LONGEST * settings.ERRAND_TIMEOUT
         )

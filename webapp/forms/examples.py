@@ -12,6 +12,8 @@ _KEEP = "The app chooses"
 SPLIT_CHOICES = (("", _KEEP), *Split.choices)
 ORIGINS = (
     ("written", "Written"), ("document", "Asked of a document"), ("imported", "Imported"),
+    ("playground", "Tried in the playground"),
+    ("promoted", "Generated and accepted"),
 )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ folder name of the result, the same for all experiments that use it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ DROPPED_FILE = "dropped.jsonl"
 
 _SHARDS = 20  # shards read at one report: pages see the questions grow, and no report takes long
 _LONGEST = 2000  # characters kept of what clean-up dropped
+_WORST_RANK = 100  # beyond, or not found at all, no rank says more: the depth of the filter
+_USUAL = 0.5  # the part of the loss while it is unknown
+_DRAWS = 2**31  # what a positive integer of the database holds
 
 
 class Questions:
@@ -43,17 +48,13 @@ class Questions:
                 drafts = list(read_jsonl(shard))
             except ArtifactError:  # moved to the next attempt's folder, or broken: the result will tell
                 continue
-            self._insert(self._row(one["weak_id"], one["doc_id"], one["query"] or one["raw"], one["reason"])
-                         for one in drafts)  # fmt: skip
+            self._insert(self._row(one, one["query"] or one["raw"], one["reason"]) for one in drafts)
             self._seen.add(shard.name)
 
     def complete(self, folder: Path) -> None:
         """Make the rows what the finished result says, whatever of it was added before."""
-        kept = (self._row(one["weak_id"], one["doc_id"], one["query"], "") for one in read_jsonl(folder / WEAK_FILE))
-        dropped = (
-            self._row(one["weak_id"], one["doc_id"], one["raw"], one["reason"])
-            for one in read_jsonl(folder / DROPPED_FILE)
-        )
+        kept = (self._row(one, one["query"], "") for one in read_jsonl(folder / WEAK_FILE))
+        dropped = (self._row(one, one["raw"], one["reason"]) for one in read_jsonl(folder / DROPPED_FILE))
         known: set[str] = set()
         for rows in chunks(chain(kept, dropped)):
             known.update(row.weak_id for row in rows)
@@ -73,15 +74,33 @@ class Questions:
     def _insert(self, rows: Iterable[WeakQuery]) -> None:
         WeakQuery.objects.bulk_create(rows, batch_size=AT_ONCE, ignore_conflicts=True)
 
-    def _row(self, weak_id: str, doc_id: str, text: str, dropped: str) -> WeakQuery:
+    def _row(self, one: Mapping[str, Any], text: str, dropped: str) -> WeakQuery:
+        weak_id = one["weak_id"]
         return WeakQuery(
-            project=self._project, batch=self._batch, weak_id=weak_id, doc_id=doc_id, dropped=dropped,
-            text=storable(text.strip()[:_LONGEST]),
+            project=self._project, batch=self._batch, weak_id=weak_id, doc_id=one["doc_id"], dropped=dropped,
+            text=storable(text.strip()[:_LONGEST]), loss=one.get("loss"), draw=draw(weak_id),
         )  # fmt: skip
 
 
+def draw(weak_id: str) -> int:
+    """A random number below 2^31 that depends on the id alone: the smallest of a batch are its random sample."""
+    return int(sha256(weak_id.encode()).hexdigest()[:16], 16) % _DRAWS
+
+
+def risk(rank: int | None, loss: float | None) -> float:
+    """How likely a question is bad, 0 to 1: the mean of two parts, each 0 to 1.
+
+    By BM25: ln(rank) / ln(100), so that 0 is the first place, 0.5 the tenth, and 1 the hundredth, beyond and nowhere.
+    By the question writer: 1 - exp(-loss), where exp(-loss) is the mean (geometric) probability of its own words; 0.5
+    where the loss is not known. It orders a queue and is no probability.
+    """
+    by_rank = 1.0 if rank is None else math.log(min(max(rank, 1), _WORST_RANK)) / math.log(_WORST_RANK)
+    by_writer = _USUAL if loss is None else 1 - math.exp(-max(loss, 0.0))
+    return round((by_rank + by_writer) / 2, 4)
+
+
 def mark_ranks(attempt: Attempt, project: Project, batch: str, folder: Path) -> None:
-    """Write what a finished filter stage says of each question of `batch`: its rank, and why it was dropped."""
+    """Write what a finished filter stage says of each question of `batch`: its rank, why it was dropped, its risk."""
     for some in chunks(read_jsonl(folder / RANKS_FILE)):
         with attempt.transaction():
             _mark(project, batch, {one["weak_id"]: one for one in some})
@@ -89,11 +108,12 @@ def mark_ranks(attempt: Attempt, project: Project, batch: str, folder: Path) -> 
 
 
 def _mark(project: Project, batch: str, ranked: Mapping[str, Mapping[str, Any]]) -> None:
-    rows = WeakQuery.objects.filter(project=project, batch=batch, weak_id__in=ranked).only("weak_id", "rank", "dropped")
+    rows = WeakQuery.objects.filter(project=project, batch=batch, weak_id__in=ranked)
     changed = []
-    for row in rows:
+    for row in rows.only("weak_id", "rank", "dropped", "loss", "risk"):
         found = ranked[row.weak_id]
-        if (row.rank, row.dropped) != (found["rank"], found["reason"]):
-            row.rank, row.dropped = found["rank"], found["reason"]
+        now = (found["rank"], found["reason"], risk(found["rank"], row.loss))
+        if (row.rank, row.dropped, row.risk) != now:
+            row.rank, row.dropped, row.risk = now
             changed.append(row)
-    WeakQuery.objects.bulk_update(changed, ["rank", "dropped"], batch_size=AT_ONCE)
+    WeakQuery.objects.bulk_update(changed, ["rank", "dropped", "risk"], batch_size=AT_ONCE)

@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError
 from sptar_engine.configs import StageConfig, build_config
 from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import Cancelled, SptarError, StageError, StaleAttempt
-from sptar_engine.experiment import DATASET
+from sptar_engine.experiment import DATASET, DECISIONS
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.stage import Progress
 from webapp import places
@@ -33,7 +33,7 @@ from webapp.jobs.result_names import result_folder
 from webapp.jobs.storing import storable
 from webapp.models import Errand, Experiment, Project, StageRun, State
 from webapp.sentences import without_paths
-from webapp.services import stages
+from webapp.services import model_indexes, stages
 
 _log = logging.getLogger(__name__)
 
@@ -139,6 +139,8 @@ class _StageWork:
     def _place(self, source: str, folders: Mapping[str, str]) -> Path:
         if source == DATASET:
             return places.snapshot_folder(self._project, self._experiment.dataset)
+        if source == DECISIONS:
+            return self._decisions()
         folder = self._store.root / "stages" / folders[source]
         if not folder.is_dir():
             raise StageError(
@@ -146,6 +148,15 @@ class _StageWork:
                 "Start the experiment anew: what is still there is used again."
             )
         return folder
+
+    def _decisions(self) -> Path:
+        path = places.decisions_file(self._project, self._experiment.decisions)
+        if not path.is_file():
+            raise StageError(
+                "The verdicts that this experiment was started with are no longer on the disk. Start another one with "
+                "the verdicts as they are now."
+            )
+        return path
 
     def _take_turn(self, name: str) -> None:
         """Wait while another experiment of the project does this very work; its result then serves both.
@@ -189,6 +200,8 @@ class _StageWork:
                     self._row, metrics=self._metrics(result), folder=result.folder.name,
                     digest=result.digest, seconds=result.seconds, reused=result.reused,
                 )  # fmt: skip
+                if self._row.stage == "package":
+                    model_indexes.prepare_packed(experiment=self._experiment, arm=self._row.arms[0])
 
     def _metrics(self, result: StageResult) -> dict[str, Any]:
         metrics: dict[str, Any] = storable(dict(result.metrics))

@@ -108,7 +108,7 @@ class Judgement(models.Model):
     """This grade decides a disagreement."""
     source = models.CharField(max_length=20, default="labelling")
     """labelling, second (given blind, to what another person had judged), settling, import, playground, unjudged (asked
-    for from the comparison)."""
+    for from the comparison), promoted (a generated question that was accepted)."""
     guideline = models.ForeignKey(Guideline, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     revision = models.PositiveIntegerField(default=1)
     """Raised by each change, so that two people who edit the same row notice each other."""

@@ -30,7 +30,6 @@ class Rescoring(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["experiment", "number"], name="rescoring_numbers_once"),
-            models.UniqueConstraint(fields=["experiment", "qrels"], name="rescored_once_each"),
         ]
 
     def __str__(self) -> str:
@@ -77,6 +76,8 @@ class Archive(models.Model):
     """A name of webapp.selectors.archives.KINDS."""
     options = models.JSONField(default=dict)
     """What is to go in."""
+    fingerprint = models.CharField(max_length=64)
+    """Hash of all that it is made of: the same is not made twice (webapp.selectors.archive_sources)."""
     name = models.CharField(max_length=200, blank=True)
     """The file's name, once it is made."""
     bytes = models.BigIntegerField(default=0)
@@ -86,6 +87,7 @@ class Archive(models.Model):
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "fingerprint"], name="archives_once")]
         indexes: ClassVar = [models.Index(fields=["project", "-id"], name="archive_by_project")]
 
     def __str__(self) -> str:

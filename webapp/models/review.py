@@ -23,7 +23,7 @@ class WeakQuery(models.Model):
     """A generated question. `batch` is the folder name of the generate stage that wrote it, whoever asked for it.
 
     `verdict`, `edited`, `reason`, `reviewer` and `reviewed_at` say what counts: the settled review, else the first
-    one (webapp.services.reviews keeps them).
+    one (webapp.selectors.review_verdicts has the rule, webapp.services.reviews keeps them).
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="weak_queries")
@@ -60,6 +60,7 @@ class WeakQuery(models.Model):
             models.Index(fields=["project", "batch", "dropped", "verdict", "-risk", "id"], name="weak_by_risk"),
             models.Index(fields=["project", "batch", "verdict", "id"], name="weak_by_verdict"),
             models.Index(fields=["project", "batch", "dropped", "id"], name="weak_by_reason"),
+            models.Index(fields=["project", "batch", "dropped", "verdict", "id"], name="weak_by_both"),
             models.Index(fields=["project", "batch", "dropped", "draw", "id"], name="weak_by_draw"),
             models.Index(fields=["project", "batch", "rank", "id"], name="weak_by_rank"),
             models.Index(fields=["project", "batch", "id"], name="weak_by_dispute", condition=models.Q(disputed=True)),
@@ -116,6 +117,21 @@ class Review(models.Model):
             models.UniqueConstraint(fields=["weak"], condition=models.Q(settled=True), name="one_settled_review"),
             models.CheckConstraint(condition=models.Q(verdict__in=Verdict.values), name="review_verdict_known"),
         ]
+        # Few of a million reviews are not of a bulk action; counters, second opinions and agreement look at these. The
+        # indexes hold all that they read, or SQLite would rather go through the whole table.
+        indexes: ClassVar = [
+            models.Index(
+                fields=["id", "reviewer", "weak", "settled", "bulk"],
+                condition=models.Q(bulk__isnull=True),
+                name="review_one_by_one",
+            ),
+            models.Index(
+                fields=["reviewer", "weak", "settled", "verdict", "source", "bulk"],
+                condition=models.Q(bulk__isnull=True),
+                name="review_by_person",
+            ),
+            models.Index(fields=["weak"], condition=models.Q(source="second"), name="review_second"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.weak_id}: {self.verdict}"
@@ -147,6 +163,8 @@ class ReviewLease(models.Model):
     weak = models.OneToOneField(WeakQuery, on_delete=models.CASCADE, related_name="lease")
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     until = models.DateTimeField()
+    passed = models.BooleanField(default=False)
+    """Its person passed over it: until then it is shown to nobody."""
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["until"], name="review_lease_by_end")]

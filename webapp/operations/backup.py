@@ -1,8 +1,8 @@
 """Everything that cannot be made again, in one file: all rows, uploads, documents, snapshots and finished results.
 
 The rows are those of one moment, read first. Files of results are never changed and go only with their project, so
-what the rows name is among the files, which are read afterwards. Indexes, caches, half-done work and models are left
-out: the first three are made again by themselves, models are installed or added again.
+what the rows name is among the files, which are read afterwards. Indexes, caches, half-done work, downloads and models
+are left out: the first three are made again by themselves, downloads on request, models are installed or added again.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ def files_of(data_dir: Path, *, with_results: bool) -> Iterator[Path]:
 def _is_wanted(folder: Path, *, with_results: bool) -> bool:
     if folder.name.startswith("."):
         return False
+    if folder.name == "archives" and folder.parent.parent.name == "projects":
+        return False  # downloads: the page offers to make them again
     if folder.parent.name == "store" and folder.parent.parent.parent.name == "projects":
         return with_results and folder.name == "stages"
     if folder.parent.name == "stages" and folder.parent.parent.name == "store":

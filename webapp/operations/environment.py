@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SECRETS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
-_ONLY_OURS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SPTAR_MAKES_KEY")
+_ONLY_OURS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SPTAR_MAKES_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""What no other process needs; the last two are the key of `push_to_hub`, which runs by itself."""
+
 
 
 def child_environment(

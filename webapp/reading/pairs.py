@@ -5,7 +5,6 @@ The columns are those of sptar_engine.data.pairs. A row without a document is a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +16,7 @@ from sptar_engine.data.beir import SPLITS
 from sptar_engine.data.judgements import HEADER, parse_grade
 from sptar_engine.data.lines import Line, clean_text, parse_id, parse_object, quoted
 from sptar_engine.errors import InputError
+from webapp.downloads import restored_cell
 from webapp.reading.rows import Problem, shorten
 from webapp.reading.tables import Record, read_records
 from webapp.reading.text_lines import TextLine
@@ -32,7 +32,6 @@ _NAMES = {
 _MAX_QUERY = 2000  # characters
 _DEFAULT_GRADE = 1
 _SPLIT_WORDS = {"training": "train", "held-out": "dev", "heldout": "dev", "valid": "dev", "validation": "dev"}
-_ESCAPED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  full-width signs, as in webapp.downloads
 _FILE = Path("file")  # the engine's messages begin with a path, which is cut off again
 
 
@@ -91,7 +90,7 @@ def read_table(lines: Iterator[TextLine], delimiter: str) -> Iterator[Found]:
             sentence = f"{len(record.cells)} cells where the header has {len(columns)} columns"
             yield BadRow(record.line, Reason.BROKEN, sentence, shorten(" ".join(record.cells)))
         else:
-            cells = {name: _unescaped(cell) for name, cell in zip(columns, record.cells, strict=False) if name}
+            cells = {name: restored_cell(cell) for name, cell in zip(columns, record.cells, strict=False) if name}
             yield _pair(record.line, cells)
 
 
@@ -147,11 +146,6 @@ def _columns(header: list[str]) -> list[str]:
     if "query" not in columns:
         raise InputError(f"One column must be named query; the columns are {COLUMNS}. Found: {', '.join(names[:10])}.")
     return columns
-
-
-def _unescaped(cell: str) -> str:
-    """Take off the apostrophe by which our own export keeps spreadsheets from running a cell."""
-    return cell[1:] if _ESCAPED.match(cell) else cell
 
 
 def _json_row(line: TextLine) -> Found:

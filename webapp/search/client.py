@@ -92,12 +92,16 @@ def find(
     depth: int = 20,
     k1: float | None = None,
     b: float | None = None,
+    begin: bool = True,
 ) -> Found:
     """Search. `retriever` is BM25, BASE, another encoder of the catalogue or the folder of a trained one.
 
-    `k1` and `b` are BM25's. What is not there yet begins to be built. Raises SearchUnavailable.
+    An encoder reads 256 tokens of a text; `NAME:128` reads 128. `k1` and `b` are BM25's. What is not there yet begins
+    to be built, unless `begin` is False. Raises SearchUnavailable.
     """
-    chosen = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}
+    if not begin:
+        chosen["look"] = True
     answer = _ask("search", corpus, text=text, retriever=retriever, depth=depth, **chosen)
     return Found([Hit(doc_id, score) for doc_id, score in answer["hits"]], answer["milliseconds"])
 

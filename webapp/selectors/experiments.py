@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from sptar_engine.experiment import ARMS
 from webapp.experiment_words import SHORT_STAGE_WORDS
-from webapp.models import Errand, Experiment, Project, StageRun, State
+from webapp.models import Errand, Experiment, Project, Rescoring, StageRun, State
 from webapp.selectors import estimates
 from webapp.selectors.comparisons import short
 from webapp.selectors.failures import Failure, failure_of
@@ -99,14 +99,19 @@ def list_experiments(project: Project, *, before: int | None = None) -> Listing:
     rows = project.experiments.select_related("started_by").defer("settings", "machine", "note")
     if before is not None:
         rows = rows.filter(number__lt=before)
+    rescored = Rescoring.objects.filter(experiment=OuterRef("pk")).order_by("-number").values("comparison")[:1]
     counted = rows.annotate(
-        stages_all=Count("stages"), stages_done=Count("stages", filter=Q(stages__state=State.DONE))
-    ).order_by("-number")
+        stages_all=Count("stages"), stages_done=Count("stages", filter=Q(stages__state=State.DONE)),
+        newest=Subquery(rescored),
+    ).order_by("-number")  # fmt: skip
     found = list(counted[: PAGE + 1])
     lines = [
-        Line(one, _LABELS[State(one.state)], preset_name(one.preset), short(one), one.stages_done, one.stages_all)
+        Line(
+            one, _LABELS[State(one.state)], preset_name(one.preset), short(one, one.newest), one.stages_done,
+            one.stages_all,
+        )
         for one in found[:PAGE]
-    ]
+    ]  # fmt: skip
     return Listing(lines, found[PAGE - 1].number if len(found) > PAGE else None)
 
 

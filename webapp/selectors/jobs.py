@@ -23,16 +23,27 @@ _LATELY = timedelta(days=3)
 _ORDER = [State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED, State.DONE]
 
 ERRANDS = {
+    "archive.make": "Make a download",
     "upload.check": "Check an upload",
     "upload.import": "Import documents",
     "corpus.discard": "Clear away a stopped import",
     "corpus.index": "Make documents searchable",
     "corpus.topics": "Find the topics of the documents",
+    "experiment.pair": "Compare two experiments",
+    "experiment.rescore": "Measure an experiment by new judgements",
+    "model.index": "Make a trained search model ready to try",
     "pairs.import": "Import examples",
     "project.delete": "Remove a deleted project",
+    "review.bulk": "Review many questions at once",
+    "review.bulk_undo": "Take a bulk review back",
     "sample.load": "Load the sample project",
     "sample.start": "Start the sample's experiment",
 }
+
+_PLACES = {
+    "pairs": "examples", "model": "playground", "archive": "download", "review": "review", "experiment": "compare",
+}  # fmt: skip
+"""The page that an errand belongs to, by the first word of its kind; all others belong to the documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ def _of_stage(row: StageRun, roles: Mapping[int, Role], view: QueueView) -> Job:
 def _of_errand(row: Errand, roles: Mapping[int, Role], view: QueueView) -> Job:
     assert row.project is not None
     name = ERRANDS.get(row.kind, row.kind)
-    place = "examples" if row.kind.startswith("pairs.") else "documents"
+    place = _PLACES.get(row.kind.partition(".")[0], "documents")
     return _job(row, row.project, "errand", name, "", reverse(place, args=[row.project.slug]), roles, view)
 
 

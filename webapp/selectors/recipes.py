@@ -74,6 +74,8 @@ def command_of(experiment: Experiment) -> str:
         "--arms", ",".join(experiment.arms), "--seeds", str(experiment.seeds),
         "--out", f"{place}/by-hand-{experiment.number}",
     ]  # fmt: skip
+    if experiment.decisions:
+        words += ["--decisions", f"{place}/decisions/{experiment.decisions}.jsonl"]
     preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
     for stage, values in experiment.settings.items():
         for option, value in values.items():

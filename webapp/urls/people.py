@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.views import people
+from webapp.views import people, sessions, tokens
 
 urlpatterns = [
     path("login/", people.log_in, name="login"),
@@ -12,4 +12,9 @@ urlpatterns = [
     path("invitation/<str:token>/", people.invitation, name="invitation"),
     path("profile/", people.profile, name="profile"),
     path("profile/password/", people.password, name="password"),
+    path("profile/sessions/", sessions.listing, name="sessions"),
+    path("profile/sessions/end/", sessions.end_others, name="sessions_end"),
+    path("profile/sessions/<int:pk>/end/", sessions.end, name="session_end"),
+    path("profile/tokens/", tokens.tokens, name="tokens"),
+    path("profile/tokens/<int:pk>/revoke/", tokens.revoke, name="token_revoke"),
 ]

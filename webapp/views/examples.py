@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -16,18 +15,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webapp.access import project_view
-from webapp.downloads import EchoFile, attachment
+from webapp.downloads import attachment
 from webapp.forms.examples import EditForm, FilterForm
 from webapp.models import Project, Query, Role, Split
 from webapp.selectors import examples as selector
-from webapp.selectors.examples import Filter, Pair
+from webapp.selectors.example_files import FORMATS, lines_of
+from webapp.selectors.examples import Filter
 from webapp.selectors.gauge import gauge_of
 from webapp.services import bulk, queries
 from webapp.services.decisions import Conflict
 from webapp.services.undo import undo
-
-_COLUMNS = ("query", "doc_id", "grade", "split", "query_id", "status", "note")
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  full-width signs, as in webapp.downloads
 
 
 @project_view(Role.VIEWER)
@@ -38,7 +35,8 @@ def listing(request: HttpRequest, project: Project) -> HttpResponse:
     page = selector.page(project, chosen, before=_number(request, "before"), after=_number(request, "after"))
     context = {
         "current_step": "examples", "form": form, "chosen": chosen, "page": page, "splits": Split.choices,
-        "actions": [(name, action.order) for name, action in bulk.ACTIONS.items()], "back": request.get_full_path(),
+        "actions": [(name, action.order) for name, action in bulk.ACTIONS.items()],
+        **_row_context(request, request.get_full_path()),
     }  # fmt: skip
     return render(request, "examples/list.html", context)
 
@@ -95,14 +93,10 @@ def delete(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
 def export(request: HttpRequest, project: Project, kind: str) -> HttpResponse | StreamingHttpResponse:
     """The examples that pass the filter, in a file that the import reads: `csv` for spreadsheets, `jsonl` exact."""
     _, chosen = read_filter(request.GET)
-    pairs = selector.pairs(project, chosen)
-    if kind == "csv":
-        lines, content_type = _csv_lines(pairs), "text/csv; charset=utf-8"
-    elif kind == "jsonl":
-        lines, content_type = _jsonl_lines(pairs), "application/x-ndjson; charset=utf-8"
-    else:
+    if kind not in FORMATS:
         raise Http404("There is no such file.")
-    return attachment(StreamingHttpResponse(lines, content_type=content_type), f"{project.name} examples.{kind}")
+    lines = lines_of(selector.pairs(project, chosen), kind)
+    return attachment(StreamingHttpResponse(lines, content_type=FORMATS[kind]), f"{project.name} examples.{kind}")
 
 
 @project_view(Role.VIEWER)
@@ -166,7 +160,13 @@ def _row(request: HttpRequest, query: Query) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(back)
     query.short = query.text[:300]  # type: ignore[attr-defined]  # as the list's statement does
-    return render(request, "examples/_row.html", {"example": query, "is_focused": True, "back": back})
+    return render(request, "examples/_row.html", {"example": query, "is_focused": True, **_row_context(request, back)})
+
+
+def _row_context(request: HttpRequest, back: str) -> dict[str, Any]:
+    """What is the same in each row of a list, worked out once."""
+    role: Role = request.role  # type: ignore[attr-defined]  # of project_view
+    return {"may_edit": role.level >= Role.EDITOR.level, "way_back": urlencode({"back": back})}
 
 
 def _edit_page(request: HttpRequest, query: Query, form: EditForm, problem: str = "") -> HttpResponse:
@@ -176,29 +176,3 @@ def _edit_page(request: HttpRequest, query: Query, form: EditForm, problem: str 
         "back": _back(request, query.project),
     }  # fmt: skip
     return render(request, template, context)
-
-
-def _csv_lines(pairs: Iterator[Pair]) -> Iterator[str]:
-    writer = csv.writer(EchoFile())
-    yield "\ufeff" + writer.writerow(_COLUMNS)  # type: ignore[operator]  # EchoFile gives the line back
-    for pair in pairs:
-        yield writer.writerow([_cell(value) for value in _values(pair).values()])  # type: ignore[misc]  # as above
-
-
-def _jsonl_lines(pairs: Iterator[Pair]) -> Iterator[str]:
-    for pair in pairs:
-        row = {name: value for name, value in _values(pair).items() if value != ""}
-        yield json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _values(pair: Pair) -> dict[str, str | int]:
-    query = pair.query
-    grade = "" if pair.grade is None else pair.grade
-    values = (query.text, pair.doc_id, grade, query.split, query.query_id, query.status, query.note)
-    return dict(zip(_COLUMNS, values, strict=True))
-
-
-def _cell(value: str | int) -> str:
-    """As webapp.downloads.safe_cell, in a way that the import can take back: see webapp.reading.pairs."""
-    text = str(value)
-    return f"'{text}" if _FORMULA.match(text) else text

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from webapp.access import project_view
 from webapp.models import Experiment, Project, Role, StageRun, State
-from webapp.selectors import candidates, comparisons, curves, experiments, logs, questions, queues
+from webapp.selectors import candidates, comparisons, curves, experiments, logs, measured, questions, queues
 from webapp.selectors.artifacts import value_of
 
 Build = Callable[[Experiment, Sequence[StageRun]], dict[str, Any]]
@@ -80,7 +80,9 @@ def _train(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]
 def _compare(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:
     package = next((stage for stage in stages if stage.stage == "package"), None)
     listing = value_of(experiment.project, package, "package.json") if package else None
-    return {"table": comparisons.table_of(experiment), "package": package, "listing": listing}
+    version = measured.newest(experiment)
+    table = comparisons.table_of(experiment, version.comparison)
+    return {"table": table, "version": version, "package": package, "listing": listing}
 
 
 def _log(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:

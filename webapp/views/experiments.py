@@ -5,24 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from sptar_engine.errors import ConfigError
 from webapp.access import project_view
-from webapp.downloads import attachment
 from webapp.forms.experiments import DescribeForm, ExperimentForm, choices_of, first_choices
 from webapp.models import Experiment, Project, Role, State
 from webapp.selectors import experiments as found
 from webapp.selectors import plans
 from webapp.selectors.artifacts import stage_folder
+from webapp.selectors.experiment_links import links_of
 from webapp.selectors.models import encoders, language_models
 from webapp.selectors.recipes import recipe_of
 from webapp.selectors.steps import is_outdated
 from webapp.selectors.words import plural
 from webapp.services import experiments, stages
+from webapp.streaming import send_file
 from webapp.views.experiment_parts import fragments_of
 
 
@@ -63,6 +64,7 @@ def detail(request: HttpRequest, project: Project, number: int) -> HttpResponse:
         "parts": fragments_of(request, experiment, rows),
         "recipe": recipe_of(experiment, rows),
         "outdated": is_outdated(experiment, project),
+        "links": links_of(experiment, rows),
         "describe": DescribeForm({"name": experiment.name, "note": experiment.note}),
         "current_step": "compare" if experiment.state == State.DONE else "tune",
     }
@@ -131,14 +133,13 @@ def retry(request: HttpRequest, project: Project, number: int) -> HttpResponse:
 @require_GET
 def download(request: HttpRequest, project: Project, number: int) -> HttpResponseBase:
     """The packed search model."""
-    del request
     experiment = _get(project, number)
     stage = experiment.stages.filter(stage="package", state=State.DONE).first()
     folder = stage_folder(project, stage) if stage else None
     archive = next(folder.glob("*.zip"), None) if folder else None
-    if archive is None:
+    if stage is None or archive is None:
         raise Http404("It is not packed yet.")
-    return attachment(FileResponse(archive.open("rb"), content_type="application/zip"), archive.name)
+    return send_file(request, archive, name=archive.name, content_type="application/zip", tag=stage.digest)
 
 
 def _get(project: Project, number: int) -> Experiment:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.forms.people import ChangePasswordForm, LoginForm, ProfileForm, SignUpForm
 from webapp.models import Role, User
-from webapp.services import invitations, login_links, people
+from webapp.services import invitations, login_links, people, sessions
 from webapp.services import log_in as log_in_service
 from webapp.services.invitations import InvitationOver
 from webapp.services.login_links import LinkSpent
@@ -147,7 +147,10 @@ def password(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error("password", error)
         else:
+            before = request.session.session_key or ""
             update_session_auth_hash(request, user)
+            sessions.moved(before=before, after=request.session.session_key or "")
+            sessions.end_others(user=user, keep=request.session.session_key or "")
             messages.success(request, "Your password is changed. Other devices are logged out.", extra_tags="good")
             return redirect("profile")
     return render(request, "people/password.html", {"form": form})

@@ -15,7 +15,8 @@ from benchmarks.reference import DIFFERENT, EQUAL, TIE, Reference
 from sptar_engine.errors import StageError
 from sptar_engine.prompting import generation
 from sptar_engine.prompting.decoding import Decoding, stop_tokens
-from sptar_engine.prompting.generation import Request, decode_batch, write_queries
+from sptar_engine.prompting.generation import RawQuery, Request, Written, decode_batch, write_queries
+from sptar_engine.prompting.scoring import query_losses
 from sptar_engine.prompting.soft_prompt import (
     LanguageModel,
     Prefix,
@@ -71,8 +72,19 @@ def written(
     decoding: Decoding | None = None,
     batch_tokens: int = 4096,
 ) -> dict[str, list[str]]:
+    queries = written_with_losses(language_model, start, requests, decoding, batch_tokens)
+    return {doc_id: [one.text for one in several] for doc_id, several in queries.items()}
+
+
+def written_with_losses(
+    language_model: LanguageModel,
+    start: Prefix,
+    requests: Sequence[Request],
+    decoding: Decoding | None = None,
+    batch_tokens: int = 4096,
+) -> dict[str, list[RawQuery]]:
     decoding = decoding or Decoding(max_new_tokens=STEPS)
-    queries: dict[str, list[str]] = {}
+    queries: dict[str, list[RawQuery]] = {}
     for batch in write_queries(language_model, start, requests, decoding, batch_tokens):
         assert not queries.keys() & batch.keys()
         queries |= batch
@@ -113,7 +125,11 @@ def test_rows_that_end_early_leave_without_disturbing_the_others(llama: Language
         patch.setattr(generation, "stop_tokens", lambda tokenizer: stops)
         rows = [Request(one.doc_id, [*llama.opening, *one.tokens]) for one in requests]
         found = decode_batch(llama, nothing, rows, everything, 4096)
-    assert found == [row[: end + 1] for row, end in zip(free, ends, strict=True)]
+    assert [one.tokens for one in found] == [row[: end + 1] for row, end in zip(free, ends, strict=True)]
+    # The loss of each row is of its own tokens alone, as the teacher-forced loss of tuning has it.
+    items = [(list(row.tokens), one.tokens) for row, one in zip(rows, found, strict=True)]
+    expected = query_losses(llama, nothing, items, 4096)
+    assert [one.loss for one in found] == pytest.approx([loss.mean for loss in expected], abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_tokens", [64, 150, 400])
@@ -145,6 +161,25 @@ def test_the_prefix_can_be_used_again(llama: LanguageModel, tmp_path: Path) -> N
     start = prefix(llama, build(llama, tmp_path)[1], [40, 41])
     requests = random_requests(llama)
     assert written(llama, start, requests) == written(llama, start, requests)
+
+
+@pytest.mark.parametrize("temperature", [None, 1.5])
+def test_the_loss_is_that_of_the_written_tokens_whatever_the_batch_and_the_temperature(
+    language_model: LanguageModel, tmp_path: Path, temperature: float | None
+) -> None:
+    start = prefix(language_model, build(language_model, tmp_path)[1], [40, 41, 42])
+    requests = sorted(random_requests(language_model, seeds=(4,)), key=lambda one: -len(one.tokens))
+    decoding = Decoding(max_new_tokens=STEPS, temperature=temperature, top_p=0.95)
+    found = decode_batch(language_model, start, requests, decoding, 4096)
+    items = [(list(request.tokens), one.tokens) for request, one in zip(requests, found, strict=True)]
+    expected = [loss.mean for loss in query_losses(language_model, start, items, 4096)]
+    assert [one.loss for one in found] == pytest.approx(expected, abs=1e-4)
+    alone = [decode_batch(language_model, start, [one], decoding, 4096)[0] for one in requests]
+    assert [one.loss for one in alone] == pytest.approx([one.loss for one in found], abs=1e-4)
+    streamed = written_with_losses(language_model, start, requests, decoding)
+    assert {doc_id: several[0].loss for doc_id, several in streamed.items()} == pytest.approx(
+        {request.doc_id: one.loss for request, one in zip(requests, found, strict=True)}, abs=1e-4
+    )
 
 
 class TestSampling:
@@ -191,7 +226,7 @@ class TestMemory:
 def _full_above(rows: int, tried: list[int]) -> object:
     def decode(
         language_model: LanguageModel, start: Prefix, requests: Sequence[Request], *rest: object
-    ) -> list[list[int]]:
+    ) -> list[Written]:
         tried.append(len(requests))
         if len(requests) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -221,7 +256,8 @@ def test_the_bundled_model_writes_in_a_batch_what_it_writes_alone(bundled_llm: P
         language_model, prefix(language_model, adapter, examples), requests, Decoding(max_new_tokens=24), 4096
     )
     reference, stops = Reference(language_model, peft_model, examples), stop_tokens(language_model.tokenizer)
-    judged = Counter(reference.judge(one.tokens, query, stops, 24) for one, query in zip(requests, found, strict=True))
+    pairs = zip(requests, found, strict=True)
+    judged = Counter(reference.judge(one.tokens, query.tokens, stops, 24) for one, query in pairs)
     assert judged[DIFFERENT] == 0
     assert judged[EQUAL] + judged[TIE] == 8
     assert judged[TIE] <= 1

@@ -7,7 +7,7 @@ import pytest
 from sptar_engine.errors import ArtifactError
 from sptar_engine.prompting.shards import Draft, Shard, ShardFolder, split_shards, weak_id
 
-DRAFTS = [Draft("w1", "d1", " a query\n", "a query", ""), Draft("w2", "d2", "\n", "", "empty")]
+DRAFTS = [Draft("w1", "d1", " a query\n", "a query", "", 0.5), Draft("w2", "d2", "\n", "", "empty", 2.25)]
 
 
 def test_documents_keep_their_order_and_the_last_shard_is_smaller() -> None:

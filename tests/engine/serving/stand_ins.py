@@ -76,7 +76,7 @@ class SubjectModel:
 def light_backends(**changes: Any) -> Backends:
     parts: dict[str, Any] = {
         "start": lambda: None, "build_index": build_words, "open_index": WordSearcher,
-        "load_model": lambda folder: SubjectModel(),
+        "load_model": lambda folder, max_length: SubjectModel(),
     }  # fmt: skip
     return Backends(**(parts | changes))
 

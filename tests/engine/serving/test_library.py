@@ -84,3 +84,19 @@ def test_model_that_carries_code_is_refused(library) -> None:
     (folder / "pytorch_model.bin").write_text("pickle")
     with pytest.raises(Refusal, match="can carry code"):
         library.encoder(str(folder))
+
+
+def test_name_may_say_how_many_tokens_are_read(library) -> None:
+    plain, short = library.encoder("base"), library.encoder("base:128")
+    assert (plain.max_length, short.max_length) == (256, 128)
+    assert plain.folder == short.folder
+    assert plain.key != short.key
+    assert library.encoder("base:256") == plain
+    folder = model(library.root / "p1" / "model")
+    assert library.encoder(f"{folder}:64").max_length == 64
+
+
+@pytest.mark.parametrize("name", ["base:0", "base:", "base:x", ":128", "base:99999", "base:-5"])
+def test_number_of_tokens_that_makes_no_sense_is_refused(library, name: str) -> None:
+    with pytest.raises(Refusal):
+        library.encoder(name)

@@ -74,6 +74,41 @@ def test_a_trained_model_is_named_by_its_folder(start) -> None:
     assert running.ask("search", text="heat", retriever=str(trained))["hits"]
 
 
+def test_a_look_begins_nothing(start) -> None:
+    running = start()
+    for what, words in (("bm25", "The index of these documents"), ("base", "for the search model")):
+        no = refused(lambda what=what: running.ask("search", text="wing", retriever=what, look=True))
+        assert no.reason == "absent"
+        assert words in str(no)
+        assert str(no).endswith("has not been built yet.")
+    assert running.send({"do": "status"})["builds"] == []
+    running.ready("bm25", "base")
+    for what in ("bm25", "base"):
+        assert running.ask("search", text="wing", retriever=what, look=True)["hits"]
+
+
+def test_an_empty_question_has_the_encoder_loaded_for_the_next_one(start) -> None:
+    running = start()
+    running.ready("base")
+    running.stop()
+    again = start()
+    assert again.ask("search", text=" ", retriever="base", look=True)["hits"] == []
+    assert again.service._stock.encoders.begin(again.library.encoder("base")).result(10)
+
+
+def test_encoder_is_told_how_many_tokens_to_read(start) -> None:
+    told = []
+
+    def load(folder: Path, max_length: int) -> SubjectModel:
+        told.append(max_length)
+        return SubjectModel()
+
+    running = start(load_model=load)
+    running.ready("base", "base:128")
+    assert sorted(told) == [128, 256]
+    assert running.ask("search", text="wing", retriever="base:128")["hits"]
+
+
 def test_query_is_answered_while_documents_are_encoded(start, monkeypatch) -> None:
     """The builder holds the encoder for one batch only."""
     batches = []
@@ -83,7 +118,7 @@ def test_query_is_answered_while_documents_are_encoded(start, monkeypatch) -> No
             batches.append(len(texts))
             return super().encode(texts)
 
-    running = start(load_model=lambda folder: Slow())
+    running = start(load_model=lambda folder, max_length: Slow())
     running.ready("base")
     other = write_corpus(running.root / "two", subject_texts(600))
     running.ask("prepare", other, what="base")
@@ -98,7 +133,7 @@ def test_model_that_takes_long_to_load_is_not_waited_for(start, monkeypatch) -> 
     running.stop()
     may_go = threading.Event()
 
-    def load(folder: Path) -> SubjectModel:
+    def load(folder: Path, max_length: int) -> SubjectModel:
         may_go.wait(10)
         return SubjectModel()
 
@@ -113,7 +148,7 @@ def test_model_that_takes_long_to_load_is_not_waited_for(start, monkeypatch) -> 
 
 
 def test_model_that_cannot_be_loaded_fails_the_build_with_its_sentence(start) -> None:
-    def load(folder: Path) -> SubjectModel:
+    def load(folder: Path, max_length: int) -> SubjectModel:
         raise InputError("That is no encoder.")
 
     running = start(load_model=load)

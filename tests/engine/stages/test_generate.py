@@ -70,7 +70,7 @@ def test_every_document_of_the_pool_has_its_query_in_pool_order(
     context = make_context("generate", inputs)
     output = run(settings(), context)
     weak, dropped = rows(context), rows(context, "dropped.jsonl")
-    assert set(weak[0]) == {"weak_id", "query", "doc_id", "prompt_id"}
+    assert set(weak[0]) == {"weak_id", "query", "doc_id", "prompt_id", "loss"}
     assert sorted(row["doc_id"] for row in weak + dropped) == sorted(pool(inputs))
     order = [row["doc_id"] for row in weak]
     assert order == [doc_id for doc_id in pool(inputs) if doc_id in order]
@@ -97,7 +97,10 @@ def test_drawn_queries_have_ids_of_their_own_and_do_not_depend_on_shards_or_batc
     first, second = (make_context("generate", inputs) for _ in range(2))
     run(settings(**sampling), first)
     run(settings(**sampling, shard_documents=11, batch_tokens=256), second)
-    assert files(first) == files(second)
+    for name in ("weak.jsonl", "dropped.jsonl"):
+        assert [(row | {"loss": 0}) for row in rows(first, name)] == [(row | {"loss": 0}) for row in rows(second, name)]
+        ours, theirs = ([row["loss"] for row in rows(context, name)] for context in (first, second))
+        assert ours == pytest.approx(theirs, abs=2e-4)
     every = rows(first) + rows(first, "dropped.jsonl")
     assert len({row["weak_id"] for row in every}) == len(every) == 3 * POOL
 
@@ -238,10 +241,10 @@ def test_the_numbers_of_a_generation() -> None:
         "c": Document("c", "x"),
     }
     drafts = [
-        Draft("1", "a", "", "what lifts a wing", ""),  # three of four words stand in the document
-        Draft("2", "b", "", "What lifts a wing?", ""),  # one of four; a duplicate
-        Draft("3", "c", "", "", EMPTY),
-        Draft("4", "c", "", "x", SHORT),
+        Draft("1", "a", "", "what lifts a wing", "", 1.0),  # three of four words stand in the document
+        Draft("2", "b", "", "What lifts a wing?", "", 1.0),  # one of four; a duplicate
+        Draft("3", "c", "", "", EMPTY, 1.0),
+        Draft("4", "c", "", "x", SHORT, 1.0),
     ]
     assert summarise(drafts, documents) == {
         "documents": 3,
@@ -257,6 +260,6 @@ def test_the_numbers_of_a_generation() -> None:
 
 
 def test_a_generation_without_any_query_has_numbers_too() -> None:
-    found = summarise([Draft("1", "a", "", "", EMPTY)], {"a": Document("a", "A wing.")})
+    found = summarise([Draft("1", "a", "", "", EMPTY, 1.0)], {"a": Document("a", "A wing.")})
     assert (found["queries"], found["empty_share"], found["copy_rate"], found["mean_words"]) == (0, 1.0, 0.0, 0.0)
     assert found["duplicate_share"] == 0.0

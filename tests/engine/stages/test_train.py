@@ -192,6 +192,7 @@ def test_decisions_take_part(make_context, prepare, filtered, make_config, tmp_p
     metrics = train_stage.run(make_config(epochs=1, evaluations=1, mixes="1.0"), context).metrics
     names = ("weak_pairs", "edited_pairs", "accepted_pairs", "rejected_pairs", "unknown_decisions")
     assert [metrics[name] for name in names] == [18, 1, 1, 1, 1]
+    assert metrics["rejected_negatives"] == 0  # the rejected question has no other document
 
 
 def test_bad_decision_is_refused_before_any_work(make_context, prepare, filtered, make_config, tmp_path) -> None:

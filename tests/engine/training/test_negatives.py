@@ -51,6 +51,39 @@ def test_a_document_that_a_person_rejected_for_the_query_comes_first(mine) -> No
     assert mine(negatives=2, negatives_from=0).negatives["weak"] == (KEYS["d7"], KEYS["d0"])
 
 
+def test_what_a_person_rejected_counts_without_any_bm25_hit(mine, training_set, monkeypatch) -> None:
+    monkeypatch.setattr(negatives, "LexicalSearcher", None)
+    mined = mine(negatives=0)
+    assert mined.negatives == {"weak": (KEYS["d7"],)}
+    assert mined.documents == {**training_set.documents, KEYS["d7"]: "text 7"}
+    assert mined.counts["rejected_negatives"] == 1
+
+
+def test_all_that_a_person_rejected_takes_part_even_beyond_the_number_asked_for(
+    mine, training_set, monkeypatch
+) -> None:
+    monkeypatch.setitem(training_set.rejected, "weak", ("d7", "d6"))
+    assert mine(negatives=1, negatives_from=0).negatives["weak"] == (KEYS["d7"], KEYS["d6"])
+
+
+def test_a_rejected_document_that_answers_the_query_after_all_counts_for_nothing(
+    mine, training_set, monkeypatch
+) -> None:
+    monkeypatch.setitem(training_set.rejected, "weak", ("d4",))
+    mined = mine(negatives=0)
+    assert (mined.negatives, mined.counts["rejected_negatives"]) == ({"weak": ()}, 0)
+
+
+def test_rejected_documents_of_a_query_without_a_pair_have_nothing_to_stand_against(
+    mine, training_set, monkeypatch
+) -> None:
+    monkeypatch.setitem(training_set.rejected, "gone", ("d7",))
+    monkeypatch.delitem(training_set.rejected, "weak")
+    mined = mine(negatives=0)
+    assert (mined.negatives, mined.documents) == ({}, training_set.documents)
+    assert mined.counts["rejected_negatives"] == 0
+
+
 def test_negatives_are_never_known_answers_however_many_are_asked_for(mine, training_set) -> None:
     mined = mine(negatives=16, negatives_from=0)
     for query, chosen in mined.negatives.items():

@@ -22,7 +22,7 @@ from sptar_engine.prompting.soft_prompt import (
 )
 from sptar_engine.prompting.template import PromptTokens
 from sptar_engine.records import Document, Query, SeedPair
-from sptar_engine.training.prompt_loop import Epochs, PromptLoop, Tuning, first_items
+from sptar_engine.training.prompt_loop import Epochs, PromptLoop, Tuning, first_items, like_lengths
 
 THINGS = ["heron", "drill", "mill", "kettle", "tram", "violin", "harbour"]
 CONFIG = TuneConfig(virtual_tokens=6, epochs=3, batch_size=2, document_tokens=32, query_tokens=24)
@@ -94,6 +94,17 @@ def test_examples_are_pairs_of_other_queries(language_model: LanguageModel, toke
         asked = [line.removeprefix("Relevant Query: ") for line in text.splitlines() if line.startswith("Relevant")]
         assert len(asked) == len(set(asked)) == 3
         assert set(asked) <= {f"what is a {thing}" for thing in THINGS}
+
+
+def test_groups_of_a_batch_hold_all_items_longest_first_and_none_much_shorter_than_its_longest() -> None:
+    lengths = [10, 100, 69, 70, 7, 6]
+    groups = like_lengths([([1] * (length - 2), [2, 3]) for length in lengths])
+    assert [[len(document) + len(query) for document, query in group] for group in groups] == [
+        [100, 70],
+        [69],
+        [10, 7],
+        [6],
+    ]
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "prefix_tuning", "p_tuning"])

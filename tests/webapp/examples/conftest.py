@@ -48,7 +48,9 @@ class FakeSearch:
         if self.down:
             raise SearchUnavailable("The search service is not running.", "down")
 
-    def find(self, corpus: Corpus, text: str, *, retriever: str = "bm25", depth: int = 20) -> Found:
+    def find(
+        self, corpus: Corpus, text: str, *, retriever: str = "bm25", depth: int = 20, begin: bool = True
+    ) -> Found:
         self.check()
         return Found([Hit(doc_id, 10.0 - rank) for rank, doc_id in enumerate(self.hits[retriever])], 3.0)
 

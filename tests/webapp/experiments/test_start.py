@@ -56,7 +56,7 @@ def test_two_equal_requests_at_the_same_moment_are_one_experiment(
     ready: Project, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = start(project=ready, actor=owner, request_token="t", **CHOICES)
-    found = experiments._find
+    found = experiments.find
     looks: list[Experiment | None] = []
 
     def look(*arguments: Any) -> Experiment | None:
@@ -64,7 +64,7 @@ def test_two_equal_requests_at_the_same_moment_are_one_experiment(
         looks.append(None if not looks else found(*arguments))
         return looks[-1]
 
-    monkeypatch.setattr(experiments, "_find", look)
+    monkeypatch.setattr(experiments, "find", look)
     assert start(project=ready, actor=owner, request_token="t", **CHOICES) == first
     assert looks == [None, first]
     assert Experiment.objects.count() == 1

@@ -133,7 +133,7 @@ def test_later_steps_follow_the_stages_of_the_newest_experiment(
 def test_a_finished_experiment_leaves_reading_the_questions(done_experiment: Experiment, ready: Project) -> None:
     assert states(ready) == ["done", "done", "done", "done", "ready", "done", "done", "done"]
     assert next_step(ready).label == "See the results"
-    assert "page of experiment 1" in steps_of(ready)[4].why
+    assert "Read 50 generated questions" in steps_of(ready)[4].why
 
 
 def test_a_finished_project_is_done_although_reading_is_optional(done_experiment: Experiment, owner: User) -> None:

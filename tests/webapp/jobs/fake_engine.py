@@ -127,12 +127,12 @@ def _generate(config: StageConfig, context: StageContext) -> StageOutput:
     drafts = [draft for shard in shards for draft in folder.read(shard)]
     write_jsonl(
         context.out_dir / WEAK_FILE,
-        ({"weak_id": one.weak_id, "query": one.query, "doc_id": one.doc_id, "prompt_id": prompt}
+        ({"weak_id": one.weak_id, "query": one.query, "doc_id": one.doc_id, "prompt_id": prompt, "loss": one.loss}
          for one in drafts if not one.reason),
     )  # fmt: skip
     write_jsonl(
         context.out_dir / "dropped.jsonl",
-        ({"weak_id": one.weak_id, "doc_id": one.doc_id, "raw": one.raw, "reason": one.reason}
+        ({"weak_id": one.weak_id, "doc_id": one.doc_id, "raw": one.raw, "reason": one.reason, "loss": one.loss}
          for one in drafts if one.reason),
     )  # fmt: skip
     return StageOutput({"documents": len(pool), "queries": len(drafts), "sentence": f"{len(pool)} documents."})
@@ -143,7 +143,7 @@ def _drafts(prompt: str, doc_id: str, queries: int) -> Iterator[Draft]:
     for sample in range(queries):
         text = f"what does {doc_id} say, part {sample}"
         reason = "short" if doc_id.endswith("9") else ""
-        yield Draft(weak_id(prompt, doc_id, sample, text), doc_id, text, "" if reason else text, reason)
+        yield Draft(weak_id(prompt, doc_id, sample, text), doc_id, text, "" if reason else text, reason, 1.0)
 
 
 def _filter(config: StageConfig, context: StageContext) -> StageOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sptar_engine.artifacts import write_jsonl
 from tests.webapp.jobs.installation import Installation
 from webapp.chunks import AT_ONCE
 from webapp.jobs.attempt import Attempt
-from webapp.jobs.questions import Questions, mark_ranks
+from webapp.jobs.questions import Questions, draw, mark_ranks, risk
 from webapp.models import StageRun, WeakQuery
 from webapp.services import stages
 
@@ -128,3 +129,46 @@ def test_ranks_are_written_to_the_batch_they_belong_to(
     assert other.rank is None
     with django_assert_max_num_queries(4):  # nothing changed, nothing written
         mark_ranks(attempt, project, BATCH, tmp_path)
+
+
+def test_a_question_has_its_loss_and_a_draw_of_its_own(rows: Questions, tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, 1, draft("a") | {"loss": 1.25})
+    rows.collect()
+    rows.complete(write_result(tmp_path, draft("a") | {"loss": 1.25}, draft("b", reason="short") | {"loss": 3.5}))
+    # Digits 9 to 16 of: printf w-a | sha256sum, without their highest bit
+    assert list(WeakQuery.objects.order_by("id").values_list("loss", "draw")) == [
+        (1.25, draw("w-a")),
+        (3.5, draw("w-b")),
+    ]
+    assert draw("w-a") == 0x4024_331C
+
+
+def test_questions_of_an_older_version_have_no_loss(rows: Questions, tmp_path: Path) -> None:
+    rows.complete(write_result(tmp_path, draft("a")))
+    assert WeakQuery.objects.get().loss is None
+
+
+@pytest.mark.parametrize(
+    ("rank", "loss", "expected"),
+    [
+        (1, 0.0, 0.0),  # found first, no surprise
+        (10, 0.0, 0.25),  # ln 10 / ln 100 = 1/2
+        (100, 0.0, 0.5), (1000, 0.0, 0.5), (None, 0.0, 0.5),
+        (1, math.log(2), 0.25),  # half of the probability
+        (1, None, 0.25), (None, None, 0.75),
+        (None, 50.0, 1.0),
+    ],
+)  # fmt: skip
+def test_risk_grows_with_rank_and_surprise(rank: int | None, loss: float | None, expected: float) -> None:
+    assert risk(rank, loss) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_filter_gives_each_question_its_risk(rows: Questions, attempt: Attempt, tmp_path: Path) -> None:
+    rows.complete(write_result(tmp_path, draft("a") | {"loss": math.log(2)}, draft("b")))
+    ranks = [("a", 10), ("b", None)]
+    write_jsonl(
+        tmp_path / "ranks.jsonl",
+        ({"weak_id": f"w-{name}", "rank": rank, "kept": True, "reason": ""} for name, rank in ranks),
+    )
+    mark_ranks(attempt, attempt.row.experiment.project, BATCH, tmp_path)
+    assert list(WeakQuery.objects.order_by("id").values_list("risk", flat=True)) == [0.5, 0.75]

@@ -1,0 +1,1 @@
+"""The REST API: the same services, permissions and limits as the pages, for programs."""

@@ -1,0 +1,172 @@
+"""Where the parts of a download lie, and the hash by which the same download is recognised."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Count, Max
+
+from sptar_engine.artifacts import sha256_json
+from sptar_engine.experiment import ARMS
+from webapp.archive_kinds import KINDS, default_options
+from webapp.models import Experiment, Review, StageRun, State, WeakQuery
+from webapp.places import store_folder
+from webapp.selectors import model_cards
+from webapp.selectors.artifacts import stage_folder, value_of
+
+_LAYOUT = 1  # raised when the same sources give other files
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The packed search model: its zip, what package.json says, the folder of the trained model, its exact versions."""
+
+    stage: StageRun
+    archive: Path
+    listing: Mapping[str, Any]
+    model: Path | None
+    card: str
+    pins: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The top folder inside of the zip."""
+        return self.archive.stem
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the finished steps of an experiment have left to download."""
+
+    experiment: Experiment
+    packed: Packed | None
+    adapter: Path | None
+    written: Sequence[StageRun]
+    """Finished generate steps."""
+    measured: Sequence[tuple[StageRun, Path]]
+    """Finished evaluate steps with their folders."""
+    prepared: Path | None
+    stages: Sequence[StageRun]
+
+    def missing(self, kind: str) -> str:
+        """Why there is no such download, as a sentence; empty when there is one."""
+        has = {
+            "retriever": self.packed, "soft_prompt": self.adapter, "questions": self.written, "runs": self.measured,
+            "report": self.experiment.comparison.get("arms"), "embeddings": self.packed and self.packed.model,
+            "everything": self.packed or self.measured or self.written,
+        }  # fmt: skip
+        return "" if has[kind] else _MISSING[kind]
+
+
+_MISSING = {
+    "retriever": "This experiment has packed no search model yet.",
+    "soft_prompt": "This experiment has taught no question writer yet.",
+    "questions": "This experiment has written no questions yet.",
+    "runs": "No search of this experiment is measured yet.",
+    "report": "No search of this experiment is measured yet.",
+    "embeddings": "This experiment has trained no search model yet.",
+    "everything": "This experiment has no results yet.",
+}
+
+
+def sources_of(experiment: Experiment) -> Sources:
+    """What there is, by the rows and by what lies on the disk. One query."""
+    stages = [stage for stage in experiment.stages.order_by("position") if stage.state == State.DONE and stage.folder]
+    folders = {stage.step_id: stage_folder(experiment.project, stage) for stage in stages}
+    tuned, prepared = folders.get("tune"), folders.get("prepare")
+    adapter = tuned / "adapter" if tuned else None
+    return Sources(
+        experiment=experiment,
+        packed=_packed(experiment, stages),
+        adapter=adapter if adapter and adapter.is_dir() else None,
+        written=[stage for stage in stages if stage.stage == "generate"],
+        measured=[
+            (stage, folder) for stage in stages if stage.stage == "evaluate" and (folder := folders[stage.step_id])
+        ],
+        prepared=prepared,
+        stages=stages,
+    )
+
+
+def packed_arm(sources: Sources) -> str:
+    """The arm whose generated questions the packed model learned from: the last one that writes some; "" for none."""
+    arms = [stage.arms[0] for stage in sources.written]
+    return next((arm for arm in reversed(list(ARMS)) if arm in arms), "")
+
+
+def fingerprint(sources: Sources, kind: str, options: Mapping[str, Any]) -> str:
+    """Hash of all that the archive is made of, as it is now."""
+    return sha256_json([_LAYOUT, sources.experiment.pk, kind, dict(options), _parts(sources, kind, options)])
+
+
+def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
+    if kind == "everything":
+        return {
+            part: _parts(sources, part, default_options(KINDS[part]))
+            for part, is_wanted in options.items()
+            if is_wanted and not sources.missing(part)
+        }
+    if kind == "retriever":
+        packed = sources.packed
+        return packed and [packed.listing["sha256"], model_cards.card_of(sources.experiment, packed.card, options)]
+    if kind == "soft_prompt":
+        return [[stage.folder, stage.digest] for stage in sources.stages if stage.stage in ("tune", "select")]
+    if kind == "questions":
+        return [[stage.folder, _said(sources.experiment, stage)] for stage in sources.written] + [
+            [stage.folder, stage.digest] for stage in sources.stages if stage.stage == "filter"
+        ]
+    if kind == "runs":
+        return [[stage.step_id, stage.folder, stage.digest] for stage, _ in sources.measured]
+    if kind == "embeddings":
+        trained = sources.packed and sources.packed.model
+        return [trained and trained.parent.name, sources.experiment.corpus.sha256]
+    return _reported(sources)
+
+
+def _reported(sources: Sources) -> list[Any]:
+    """What a report is drawn from, by whichever judgements."""
+    one = sources.experiment
+    rescored = one.rescorings.order_by("number").values_list("number", "qrels", "comparison")
+    steps = [[stage.step_id, stage.folder, stage.digest] for stage in sources.stages]
+    return [str(one), one.note, one.state, one.project.name, one.comparison, steps, [list(row) for row in rescored]]
+
+
+def _said(experiment: Experiment, stage: StageRun) -> list[Any]:
+    """What people have said of a batch so far, in few numbers: each verdict, edit and undoing changes one of them."""
+    rows = WeakQuery.objects.filter(project_id=experiment.project_id, batch=stage.folder)
+    verdicts = rows.exclude(verdict="").values("verdict").order_by("verdict")
+    counted = verdicts.annotate(number=Count("pk"), last=Max("reviewed_at"))
+    reviews = Review.objects.filter(weak__project_id=experiment.project_id, weak__batch=stage.folder)
+    newest = reviews.aggregate(number=Count("pk"), last=Max("at"))
+    promoted = rows.exclude(promoted=None).count()
+    return [
+        [[row["verdict"], row["number"], str(row["last"])] for row in counted],
+        newest["number"], str(newest["last"]), promoted,
+    ]  # fmt: skip
+
+
+def _packed(experiment: Experiment, stages: Sequence[StageRun]) -> Packed | None:
+    stage = next((one for one in stages if one.stage == "package"), None)
+    folder = stage_folder(experiment.project, stage) if stage else None
+    if stage is None or folder is None:
+        return None
+    listing = value_of(experiment.project, stage, "package.json")
+    archive = folder / str(listing["archive"]) if listing else None
+    if archive is None or not archive.is_file():
+        return None
+    card, pins = _read_zip(archive)
+    trained = next((one for one in stages if one.step_id == stage.inputs.get("train")), None)
+    model = store_folder(experiment.project) / "stages" / trained.folder / "model" if trained else None
+    return Packed(stage, archive, listing, model if model and model.is_dir() else None, card, pins)
+
+
+def _read_zip(archive: Path) -> tuple[str, dict[str, str]]:
+    """The model card and the exact versions of a packed model."""
+    with zipfile.ZipFile(archive) as content:
+        card = content.read(f"{archive.stem}/README.md").decode()
+        lines = content.read(f"{archive.stem}/requirements.txt").decode().split()
+    return card, dict(line.split("==", 1) for line in lines if "==" in line)

@@ -1,0 +1,194 @@
+"""The page "Download": what an experiment has to give, and the archives that were made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.db.models import Exists, OuterRef
+
+from webapp.archive_kinds import KINDS, Kind
+from webapp.models import Archive, Errand, Experiment, Project, StageRun, State
+from webapp.places import archive_folder
+from webapp.selectors.archive_sources import Packed, sources_of
+from webapp.selectors.experiments import left_words
+from webapp.selectors.words import size
+
+__all__ = ["KINDS", "Shelf", "file_of", "shelf_of", "shown"]
+
+ERRAND = "archive.make"
+KEPT = timedelta(days=30)
+"""How long an archive is kept; it can be made again at any time."""
+CONTENT = "content"
+"""What the file of an archive is called on the disk: people's names for it are only sent along."""
+
+_CHOICES = 30  # experiments to choose from
+_ROWS = 60  # newest archives of an experiment that are looked at
+_SHOWN = 3  # newest archives of a kind that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An archive as the page has it. `state` is ready, open, failed, stopped or gone."""
+
+    archive: Archive
+    kind: Kind
+    state: str
+    label: str
+    format: str
+    parts: str
+    errand: Errand | None
+    left: str
+    size: str
+    until: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is being made, so that the page asks again."""
+        return self.state == "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A kind of download, why there is none, and the archives there are."""
+
+    kind: Kind
+    missing: str
+    rows: list[Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The packed search model, ready to download as it is."""
+
+    packed: Packed
+    name: str
+    size: str
+    sha256: str
+    is_checked: bool
+    install: str
+    load: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Everything on the page. `choices` are the experiments that have results, newest first."""
+
+    experiment: Experiment | None
+    choices: Sequence[Experiment]
+    model: Model | None
+    model_missing: str
+    items: list[Item]
+
+
+def shelf_of(project: Project, number: int | None = None) -> Shelf:
+    """The downloads of an experiment: of the one asked for, else of the newest with a packed model, else the newest.
+
+    Five queries. `experiment` is None when none was asked for that exists, or when nothing has results yet.
+    """
+    choices = _choices(project)
+    experiment = _choose(project, choices, number)
+    if experiment is None:
+        return Shelf(None, choices, None, "", [])
+    sources = sources_of(experiment)
+    rows = _archives(experiment)
+    items = [Item(kind, sources.missing(key), rows.get(key, [])[:_SHOWN]) for key, kind in KINDS.items()]
+    model = _model(sources.packed) if sources.packed else None
+    return Shelf(experiment, choices, model, sources.missing("retriever"), items)
+
+
+def shown(archive: Archive) -> Shown:
+    """One archive, for the part of the page that follows it."""
+    return _shown(archive, _errands(archive.project_id, [archive.pk]).get(archive.pk))
+
+
+def file_of(archive: Archive) -> Path | None:
+    """The archive's file, or None while it is not made, or when it is gone."""
+    path = archive_folder(archive) / CONTENT
+    return path if archive.ready_at and path.is_file() else None
+
+
+def _choices(project: Project) -> list[Experiment]:
+    done = StageRun.objects.filter(experiment=OuterRef("pk"), state=State.DONE)
+    rows = project.experiments.annotate(
+        has_results=Exists(done.exclude(stage="prepare")), is_packed=Exists(done.filter(stage="package"))
+    )
+    rows = rows.filter(has_results=True).select_related("corpus").defer("settings", "machine")
+    found = list(rows.order_by("-number")[:_CHOICES])
+    for one in found:
+        one.project = project
+    return found
+
+
+def _choose(project: Project, choices: Sequence[Experiment], number: int | None) -> Experiment | None:
+    if number is None:
+        packed = [one for one in choices if getattr(one, "is_packed", False)]
+        return next(iter(packed or choices), None)
+    found = next((one for one in choices if one.number == number), None)
+    if found is None:
+        found = project.experiments.select_related("corpus").filter(number=number).first()
+    if found is not None:
+        found.project = project
+    return found
+
+
+def _archives(experiment: Experiment) -> dict[str, list[Shown]]:
+    archives = list(
+        Archive.objects.filter(project=experiment.project, experiment=experiment)
+        .select_related("asked_by")
+        .order_by("-id")[:_ROWS]
+    )
+    errands = _errands(experiment.project_id, [one.pk for one in archives])
+    found: dict[str, list[Shown]] = {}
+    for archive in archives:
+        archive.project, archive.experiment = experiment.project, experiment
+        if archive.kind in KINDS:
+            found.setdefault(archive.kind, []).append(_shown(archive, errands.get(archive.pk)))
+    return found
+
+
+def _errands(project: int, subjects: Iterable[int]) -> Mapping[int, Errand]:
+    """The latest errand of each archive."""
+    rows = Errand.objects.filter(project_id=project, kind=ERRAND, subject__in=list(subjects))
+    return {row.subject: row for row in rows.defer("traceback", "metrics").order_by("pk")}
+
+
+def _shown(archive: Archive, errand: Errand | None) -> Shown:
+    state, label = _state(archive, errand)
+    kind = KINDS[archive.kind]
+    return Shown(
+        archive=archive, kind=kind, state=state, label=label, errand=errand,
+        format=next((one.label for one in kind.formats if one.key == archive.options.get("format")), ""),
+        parts=", ".join(box.label for box in kind.boxes if archive.options.get(box.key)),
+        left=left_words(errand) if errand and state == "open" else "",
+        size=size(archive.bytes),
+        until=archive.ready_at + KEPT if archive.ready_at else None,
+    )  # fmt: skip
+
+
+def _state(archive: Archive, errand: Errand | None) -> tuple[str, str]:
+    if errand is not None and not State(errand.state).is_over:
+        return "open", State(errand.state).label
+    if archive.ready_at:
+        return ("ready", "Ready") if file_of(archive) else ("gone", "Its file is gone")
+    if errand is not None and errand.state == State.CANCELLED:
+        return "stopped", "Stopped"
+    return "failed", "Failed"
+
+
+def _model(packed: Packed) -> Model:
+    listing, version = packed.listing, packed.pins.get("sentence-transformers", "")
+    return Model(
+        packed=packed,
+        name=packed.archive.name,
+        size=size(listing["bytes"]),
+        sha256=listing["sha256"],
+        is_checked=bool(listing.get("load_check", {}).get("passed")),
+        install=f'python -m pip install "sentence-transformers=={version}"',
+        load=(
+            f'from sentence_transformers import SentenceTransformer; model = SentenceTransformer("{packed.name}")'
+            f"  # sentence-transformers=={version}"
+        ),
+    )

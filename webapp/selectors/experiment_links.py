@@ -1,0 +1,47 @@
+"""Where one can go from an experiment, and why not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from sptar_engine.experiment import ARMS
+from webapp.models import Experiment, StageRun, State
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page about an experiment. Without a `url` it waits, and `why` says for what."""
+
+    name: str
+    icon: str
+    url: str
+    why: str = ""
+
+
+def links_of(experiment: Experiment, stages: Sequence[StageRun]) -> list[Link]:
+    """The pages in the order of the work."""
+    done = {(stage.stage, stage.arms[0]) for stage in stages if stage.state == State.DONE and stage.arms}
+    slug, number = experiment.project.slug, experiment.number
+    written = _last_arm("generate", done)
+    filtered = _last_arm("filter", done)
+    trained = _last_arm("train", done)
+    return [
+        _link("Review", "card-checklist", "review_batch", [slug, number, written], written, "no questions yet"),
+        _link("Filter", "filter", "filter", [slug, number, filtered], filtered, "not filtered yet"),
+        _link("Compare", "bar-chart-line", "experiment_compare", [slug, number], experiment.comparison, "not measured"),
+        _link("Playground", "search", "playground", [slug], trained, "nothing trained yet",
+              f"?run={number}&arm={trained}"),
+        _link("Download", "download", "download", [slug], True, "", f"?experiment={number}"),
+    ]  # fmt: skip
+
+
+def _link(name: str, icon: str, route: str, args: list[str | int], is_ready: object, why: str, query: str = "") -> Link:
+    return Link(name, icon, reverse(route, args=args) + query) if is_ready else Link(name, icon, "", why)
+
+
+def _last_arm(stage: str, done: set[tuple[str, str]]) -> str:
+    """The arm that is downloaded, where it has the stage; empty when none has."""
+    return next((arm for arm in reversed(ARMS) if (stage, arm) in done), "")

@@ -1,0 +1,165 @@
+"""What each search found for one test question, side by side, and which of it nobody has judged yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sptar_engine.errors import SptarError
+from sptar_engine.evaluation.run_lines import first_hits
+from sptar_engine.experiment import ARMS
+from webapp.models import Experiment, Judgement, Query
+from webapp.selectors import measured
+from webapp.selectors.comparisons import BASELINES, MAIN
+from webapp.selectors.hits import Card, cards_of
+from webapp.selectors.judgements import judgements_of
+from webapp.selectors.measured import Scores
+from webapp.selectors.words import arm_name
+
+SHOWN = 10
+_DEPTH = 100  # how deep a document's other place is looked for
+FROM_HERE = ("unjudged", "playground")
+"""Sources of grades that can be given on this page: the first is given here, the second counts for no figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A document's place compared with the column before. `kind` is up, down, same or new."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A result. Without a card the current version of the documents does not have it."""
+
+    rank: int
+    doc_id: str
+    card: Card | None
+    grade: int | None
+    is_counted: bool
+    move: Move | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The first results of one search and its value for this question."""
+
+    arm: str
+    name: str
+    entries: list[Entry]
+    value: float | None
+    unjudged: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The page of one question."""
+
+    query_id: str
+    text: str
+    query: Query | None
+    columns: list[Column]
+    to_judge: list[Card]
+    left: int
+    problem: str
+    """Why nothing can be judged here; empty when it can."""
+
+
+Runs = Mapping[str, Sequence[Path]]
+"""Run files by arm (webapp.selectors.measured.runs_of)."""
+
+
+def results_of(
+    experiment: Experiment, query_id: str, text: str, arms: Sequence[str], runs: Runs, scores: Scores
+) -> Results:
+    """The columns of `arms` for a test question, in that order."""
+    query = experiment.project.queries.filter(query_id=query_id).first()
+    problem = _problem(query, text)
+    judged = judgements_of([query.pk])[query.pk] if query else {}
+    hits = {arm: _hits(runs[arm][0], query_id) for arm in arms if runs.get(arm)}
+    shown = list(dict.fromkeys(doc_id for found in hits.values() for doc_id in (found or [])[:SHOWN]))
+    cards = cards_of(experiment.project, shown, text, judged)
+    columns = [
+        _column(arm, hits[arm], hits.get(before), cards, judged, scores.get(arm, {}).get(MAIN, {}).get(query_id))
+        for before, arm in zip(["", *hits], hits, strict=False)
+    ]
+    to_judge = [] if problem else [cards[doc_id] for doc_id in _shuffled(shown, query_id) if _is_open(doc_id, judged)
+                                   and doc_id in cards]  # fmt: skip
+    left = sum(not _counts(judged.get(card.doc_id, ())) for card in to_judge)
+    return Results(query_id, text, query, columns, to_judge, left, problem)
+
+
+def arms_shown(runs: Runs, arm: str, against: str) -> list[str]:
+    """Keyword search, the untrained model and `arm`, as far as they are measured; `against` is among them."""
+    shown = list(dict.fromkeys(one for one in (*BASELINES, arm) if one in runs))
+    return shown if against in shown else [*(one for one in shown if one != arm), against, arm]
+
+
+def arm_choices(experiment: Experiment) -> list[tuple[str, str]]:
+    """The measured arms with their names."""
+    present = measured.runs_of(experiment)
+    return [(arm, arm_name(arm)) for arm in ARMS if arm in present]
+
+
+def _column(
+    arm: str, found: list[str] | None, before: list[str] | None, cards: Mapping[str, Card],
+    judged: Mapping[str, Sequence[Judgement]], value: float | None,
+) -> Column:  # fmt: skip
+    if found is None:
+        problem = "The stored results of this search are not on the disk any more."
+        return Column(arm, arm_name(arm), [], value, 0, problem)
+    entries = [
+        Entry(
+            rank, doc_id, cards.get(doc_id), judged[doc_id][0].grade if judged.get(doc_id) else None,
+            _counts(judged.get(doc_id, ())), _move(rank, doc_id, before) if before is not None else None,
+        )
+        for rank, doc_id in enumerate(found[:SHOWN], 1)
+    ]  # fmt: skip
+    unjudged = sum(not entry.is_counted for entry in entries)
+    return Column(arm, arm_name(arm), entries, value, unjudged, "")
+
+
+def _move(rank: int, doc_id: str, before: list[str]) -> Move:
+    was = before.index(doc_id) + 1 if doc_id in before else 0
+    if not was:
+        return Move("new", f"new: not among the first {_DEPTH} before")
+    if was == rank:
+        return Move("same", "same place as before")
+    places = abs(was - rank)
+    return Move("up" if rank < was else "down", f"{places} {'place' if places == 1 else 'places'}, from {was}")
+
+
+def _hits(path: Path, query_id: str) -> list[str] | None:
+    try:
+        return first_hits(path, query_id, _DEPTH)
+    except SptarError:
+        return None
+
+
+def _problem(query: Query | None, text: str) -> str:
+    if query is None:
+        return "This question has been removed from the examples since, so its results cannot be judged any more."
+    if " ".join(query.text.split()) != " ".join(text.split()):
+        return "This question has been reworded since. These results answer the old words, so they are not judged here."
+    return ""
+
+
+def _is_open(doc_id: str, judged: Mapping[str, Sequence[Judgement]]) -> bool:
+    """Whether a document is to be judged here, or was judged here and may be changed."""
+    rows = judged.get(doc_id, ())
+    return not rows or rows[0].source in FROM_HERE
+
+
+def _counts(rows: Sequence[Judgement]) -> bool:
+    """Whether a document has a grade that counts for figures."""
+    return any(row.source != "playground" for row in rows)
+
+
+def _shuffled(doc_ids: Sequence[str], query_id: str) -> list[str]:
+    """An order that tells nothing of which search found a document, and where."""
+    return sorted(doc_ids, key=lambda doc_id: sha256(f"{query_id}:{doc_id}".encode()).hexdigest())

@@ -1,0 +1,116 @@
+"""Trained search models of a project: which there are, where they lie, and how a search names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from sptar_engine.experiment import ARMS
+from sptar_engine.serving.library import MAX_LENGTH
+from webapp.models import Experiment, Project, StageRun, State
+from webapp.places import store_folder
+from webapp.search import client
+from webapp.selectors.words import arm_name, repeat_of
+
+LISTED = 50
+"""Trained models that a page offers, the newest first."""
+_FOLDER = "model"  # within a train stage's result (sptar_engine.stages.train)
+
+
+class NotTrainedError(Exception):
+    """There is no such trained model, or not any more. The text says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """The search model that one arm of an experiment has trained; of several repeats the first, which is packed."""
+
+    stage: StageRun
+
+    @property
+    def experiment(self) -> Experiment:
+        """Whose it is."""
+        return self.stage.experiment
+
+    @property
+    def arm(self) -> str:
+        """The arm that trained it."""
+        return str(self.stage.arms[0])
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{arm_name(self.arm)}, experiment {self.experiment.number}"
+
+    @property
+    def kept_untrained(self) -> bool:
+        """Whether training did not help, so that its weights are those of the untrained model."""
+        return bool(self.stage.metrics.get("kept_untrained"))
+
+    @property
+    def folder(self) -> Path:
+        """Where sentence-transformers loads it from."""
+        return store_folder(self.experiment.project) / "stages" / self.stage.folder / _FOLDER
+
+    @property
+    def before(self) -> str:
+        """What the search service calls the untrained model that training began with."""
+        base = str(self.stage.config.get("base", settings.SEARCH_BASE))
+        return _reading(client.BASE if base == settings.SEARCH_BASE else base, self.stage.config)
+
+    @property
+    def after(self) -> str:
+        """What the search service calls the trained model. One with the untrained weights needs no index of its own."""
+        return self.before if self.kept_untrained else _reading(str(self.folder), self.stage.config)
+
+    @property
+    def searches(self) -> list[str]:
+        """What has to be ready in the search service for the model to be tried, in the order it is made ready."""
+        return list(dict.fromkeys([client.BM25, self.before, self.after]))
+
+
+def trained_models(project: Project) -> list[TrainedModel]:
+    """The models that may be tried, the newest experiment's first, and of each the packed one first. One query."""
+    rows = StageRun.objects.filter(experiment__project=project, stage="train", state=State.DONE).exclude(folder="")
+    rows = rows.select_related("experiment").order_by("-experiment__number", "-position")
+    found = [TrainedModel(_with(project, row)) for row in rows.defer(*_UNREAD)[: 3 * LISTED] if not repeat_of(row)]
+    return found[:LISTED]
+
+
+def find_model(experiment: Experiment, arm: str) -> TrainedModel:
+    """The model of an arm. Raises NotTrainedError."""
+    if arm not in ARMS or not ARMS[arm].trains:
+        raise NotTrainedError(f"“{arm[:40]}” trains no search model.")
+    rows = StageRun.objects.filter(experiment=experiment, step_id=f"train.{arm}", state=State.DONE).exclude(folder="")
+    row = rows.select_related("experiment", "experiment__project").first()
+    if row is None:
+        raise NotTrainedError(f"“{arm_name(arm)}” of experiment {experiment.number} is not trained yet.")
+    return TrainedModel(row)
+
+
+def trained_model(experiment: Experiment, arm: str) -> Path:
+    """The folder of the model of an arm. Raises NotTrainedError when there is none, or none on the disk any more."""
+    folder = find_model(experiment, arm).folder
+    if not folder.is_dir():
+        raise NotTrainedError("The files of this search model are no longer on the disk. Run its experiment again.")
+    return folder
+
+
+def _reading(retriever: str, config: dict[str, Any]) -> str:
+    """A model reads as many tokens of a text as in its experiment, or its ranking would be another one."""
+    tokens = int(config.get("max_length", MAX_LENGTH))
+    return retriever if tokens == MAX_LENGTH else f"{retriever}:{tokens}"
+
+
+def _with(project: Project, row: StageRun) -> StageRun:
+    row.experiment.project = project
+    return row
+
+
+_UNREAD = (
+    "traceback", "aside", "experiment__comparison", "experiment__settings", "experiment__note", "experiment__counts",
+    "experiment__machine", "experiment__decision_counts",
+)  # fmt: skip

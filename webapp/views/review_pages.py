@@ -1,0 +1,52 @@
+"""What the pages of the review share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest
+
+from webapp.models import Project
+from webapp.review_words import REJECT_REASONS
+from webapp.selectors import review_batches
+from webapp.selectors.review_batches import Batch
+from webapp.selectors.review_cards import strip
+from webapp.services.decisions import Conflict
+
+
+def batch_or_404(project: Project, number: int, arm: str) -> Batch:
+    """The questions that the address names."""
+    batch = review_batches.find(project, number, arm) if number < 2**31 else None
+    if batch is None:
+        raise Http404("There are no generated questions of that experiment.")
+    return batch
+
+
+def page_context(request: HttpRequest, batch: Batch, **values: Any) -> dict[str, Any]:
+    """What every page and fragment of a batch needs; `values` are its own."""
+    return {
+        "current_step": "review", "batch": batch, "reasons": numbered_reasons(), "scores": wants_scores(request),
+        "steps": strip(batch, request.user), **values,
+    }  # fmt: skip
+
+
+def numbered_reasons() -> list[tuple[int, str, str]]:
+    """Key, name and words of the reasons to reject."""
+    return [(number, name, words) for number, (name, words) in enumerate(REJECT_REASONS.items(), 1)]
+
+
+def wants_scores(request: HttpRequest) -> bool:
+    """Whether rank and risk are to be shown; by default people judge without them."""
+    return (request.POST if request.method == "POST" else request.GET).get("scores") == "1"
+
+
+def number_of(request: HttpRequest, name: str) -> int | None:
+    """A row's id from the address; None for nonsense."""
+    value = request.GET.get(name, "")
+    return int(value) if value.isdecimal() and value.isascii() and len(value) < 19 else None
+
+
+def sentence(error: Conflict | ValidationError) -> str:
+    """What to tell."""
+    return " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
