@@ -10,12 +10,12 @@ from playwright.sync_api import Page
 
 from sptar_engine.experiment import ARMS
 
-_NAMED = re.compile(r"(?<=/archives/|rning-curves/)[^/]+(?=/)")  # by letters drawn at random
+_NAMED = re.compile(r"/(archives|learning-curves)/[^/]+(?=/)")  # by letters drawn at random
 _ARM = re.compile(rf"(?<=/)({'|'.join(ARMS)})(?=/)")
 
 
 def reachable(page: Page, site: str, *starts: str) -> Iterator[tuple[str, int]]:
-    """Each address with its status; the page stands at it when it is HTML. Numbers and arms in paths make no new kind."""
+    """Each address with its status; the page stands at it when it is HTML. Paths alike but for numbers are one kind."""
     seen: set[str] = set()
     waiting = list(starts)
     while waiting:
@@ -34,7 +34,7 @@ def reachable(page: Page, site: str, *starts: str) -> Iterator[tuple[str, int]]:
 
 def kind_of(address: str) -> str:
     """The path with every number and every arm alike."""
-    return re.sub(r"\d+", "N", _ARM.sub("A", _NAMED.sub("N", urlsplit(address).path)))
+    return re.sub(r"\d+", "N", _ARM.sub("A", _NAMED.sub(r"/\1/N", urlsplit(address).path)))
 
 
 def _links(page: Page, site: str) -> list[str]:

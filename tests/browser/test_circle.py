@@ -111,7 +111,7 @@ def give(page: Page, keys: str) -> None:
         page.locator("#better").fill("how do i say it better")
         page.keyboard.press("Enter")
     elif keys[1:]:
-        expect(page.locator("[data-digit='1']")).to_be_focused()
+        page.locator("details.reasons[open]").wait_for()
         page.keyboard.press(keys[1])
     page.wait_for_function("before => !document.querySelector(`article[data-weak='${before}']`)", arg=before)
     expect(page.locator("#the-question")).to_be_focused()
