@@ -13,8 +13,8 @@ No card may lie before two people: `checks.shown_twice` counts those that did, `
 `checks.verdicts_lost` those of them that the database does not have once.
 
 `paginator` is the same page of the list, behind row 500,000 (or the middle, with fewer rows), through Django's
-Paginator, which counts all rows and skips those before. `checks.playground_p95_ms` is a search in the playground over
-10,000 documents (benchmarks.playground).
+Paginator, which counts all rows and skips those before. `checks.playground_p95_ms` is the page of a question in the
+playground over 10,000 documents, `checks.search_service_p95_ms` its three searches alone (benchmarks.playground).
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def measure_playground() -> dict[str, Any]:
 
     tell("searches in the playground")
     checks = playground.measure()["checks"]
-    return {name: checks[name] for name in ("playground_p95_ms", "two_people_p95_ms")}
+    return {name: checks[name] for name in ("playground_p95_ms", "two_people_p95_ms", "search_service_p95_ms")}
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -46,6 +46,16 @@ class Kind:
         """The ending of the file that these options give."""
         return next((one.ending for one in self.formats if one.key == options.get("format")), self.ending)
 
+    def media_type_of(self, options: Mapping[str, Any]) -> str:
+        """What a browser is told that file is."""
+        return MEDIA_TYPES[self.ending_of(options)]
+
+
+MEDIA_TYPES = {
+    "zip": "application/zip", "csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8",
+    "html": "text/html; charset=utf-8", "npz": "application/octet-stream",
+}  # fmt: skip
+"""By the ending of a file."""
 
 CARD_BOXES = (
     Box("measures", "How good it is", "The measures on the test questions, with their intervals."),

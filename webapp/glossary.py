@@ -243,7 +243,8 @@ TERMS: tuple[Term, ...] = (
         "95 % interval",
         "confidence interval",
         "Where the true difference probably lies. With few test questions it is wide. When it reaches over zero, the "
-        "difference may be chance.",
+        "difference may be chance. Of a share that a random sample tells, it is where the share of all of them "
+        "probably lies.",
     ),
     Term(
         "likely real",
@@ -290,9 +291,10 @@ STEPS: tuple[StepHelp, ...] = (
     ),
     StepHelp(
         "Review", "eye",
-        "Read some of the generated questions on the page of the experiment, beside the documents they ask about: do "
-        "they sound like your colleagues? Optional, nothing waits for it.",
-        "A few minutes. More and better examples make better questions.",
+        "Read generated questions beside the documents they ask about, and accept, reject or edit them. Fifty at "
+        "random tell how good all of them are. Train again with your verdicts, and what you rejected is left out. "
+        "Optional, nothing waits for it.",
+        "Ten minutes for fifty questions, as many more as you like.",
     ),
     StepHelp(
         "Train", "activity",
@@ -320,10 +322,21 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("J K", "next, previous document to grade; ↓ and ↑ do the same"),
     ("1 2 3", "while grading: partly relevant, relevant, exactly this"),
     ("0", "while grading: not relevant"),
-    ("X", "none of the rest is relevant"),
+    ("X", "while grading: none of the rest is relevant"),
     ("N", "next question or document"),
-    ("S", "skip, with a reason"),
+    ("P", "in the comparison: the question before"),
+    ("S", "while judging examples: skip, with a reason"),
     ("U", "undo the last decision"),
-    ("F", "flag for later"),
+    ("F", "while judging examples: flag for later"),
+    ("A", "in the review: accept the question"),
+    ("R 1-5", "in the review: reject it for that reason; R R without one"),
+    ("E", "in the review: write a better question"),
+    ("F", "in the review: you cannot tell, somebody else should look"),
+    ("S", "in the review: skip, it comes back in ten minutes"),
+    ("/", "in the playground: to the question"),
+    ("H L", "in the playground: the column beside; ← and → do the same"),
+    ("S", "in the playground: save the question"),
+    ("B", "in the playground: compare blind"),
+    ("1 2 3", "in a blind comparison: the left list, no difference, the right one"),
 )
 """Keys of all pages. A key is always printed on its button too, and single keys can be switched off in the profile."""

@@ -20,7 +20,7 @@ QUEUES = {
     QUEUE: "Riskiest first",
     SECOND: "Second opinion",
 }
-"""Where the next card comes from."""
+"""Where the next card comes from; on none of these pages do people see what others have said."""
 
 SOURCES = (SAMPLE, QUEUE, SECOND, "list", "api")
 """Where a person's verdict may come from; settling and bulk are the app's own."""

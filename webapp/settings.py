@@ -229,7 +229,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SPTAR",
-    "DESCRIPTION": "Everything that the pages do: documents, examples, experiments, review, comparison, downloads.",
+    "DESCRIPTION": "What the pages do, for programs: documents, examples, experiments, review, comparison, downloads.",
     "VERSION": "1",
     "LICENSE": {"name": "Apache-2.0"},
     "SERVE_INCLUDE_SCHEMA": False,

@@ -182,7 +182,8 @@
     const here = document.querySelector('.stepper [aria-current="step"]');
     const frame = here && here.closest(".stepper");
     if (frame && frame.scrollWidth > frame.clientWidth) {
-      frame.scrollLeft = here.offsetLeft - (frame.clientWidth - here.offsetWidth) / 2;
+      const left = here.getBoundingClientRect().left - frame.getBoundingClientRect().left;
+      frame.scrollLeft += left - (frame.clientWidth - here.offsetWidth) / 2;
     }
   });
 

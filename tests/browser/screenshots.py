@@ -1,7 +1,8 @@
 """`make screenshots`: every page of the sample project, wide and narrow, light and dark, as small pictures.
 
 Starts the application with the sample on `var/screenshots` (or $SPTAR_DATA), waits until its experiment is done, which
-takes about 15 minutes the first time, and then follows every link.
+takes about 15 minutes the first time, works with it a little (five minutes: a review, a training with the verdicts, a
+blind comparison), and then follows every link.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import io
 import os
 import re
 import sys
+import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -26,6 +28,7 @@ SIZES = {1280: 800, 390: 844}  # width and height of the screen
 _TALLEST = 1500  # pixels of a page that a picture shows
 _COLOURS = 48
 _PATIENCE = 3600.0  # seconds for the sample's experiment
+_QUESTION = "how do I read a file line by line"
 
 
 def take_all(site: Up, browser: Browser, out: Path) -> list[str]:
@@ -43,16 +46,78 @@ def take_all(site: Up, browser: Browser, out: Path) -> list[str]:
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{site.address}/")
     sample = page.locator("main a[href^='/p/']").first.get_attribute("href") or "/"
-    for address, status in reachable(page, site.address, "/", sample):
+    home = "/".join(sample.split("/")[:3])
+    for address, status in reachable(page, site.address, *work(page, home), "/", sample):
         if status < 400 and urlsplit(page.url).path == urlsplit(address).path:
             names.append(take(page, name_of(address), out))
     context.close()
     return names
 
 
+def work(page: Page, home: str) -> list[str]:
+    """What a person does with the sample in some minutes; returns addresses to which no link leads."""
+    review(page, home)
+    retrain(page, home)
+    page.goto(f"{home}/compare/2/")
+    page.locator("#before-after").click()
+    page.wait_for_load_state()
+    page.locator("a:has-text('Show it'), table.comparison").first.wait_for(timeout=1000 * _PATIENCE)
+    tried = f"{home}/playground/?q={quote(_QUESTION)}"
+    return [tried, blind(page, tried), f"{home}/review/1/sptar/cards/sample/", f"{home}/compare/runs/?a=1&b=2"]
+
+
+def review(page: Page, home: str) -> None:
+    """Some verdicts on the random sample, unless there are some."""
+    page.goto(f"{home}/review/1/sptar/cards/sample/")
+    if page.locator("#next-card").count():
+        page.keyboard.press("n")
+    page.locator("article.review-card").wait_for()
+    if page.locator("#review-strip li").count():
+        return
+    for key in "aaraafaraaaa":
+        shown = page.locator("article.review-card").get_attribute("data-weak")
+        page.keyboard.press(key)
+        if key == "r":
+            page.locator("details.reasons[open]").wait_for()
+            page.keyboard.press("2")
+        page.wait_for_function("shown => !document.querySelector(`article[data-weak='${shown}']`)", arg=shown)
+
+
+def retrain(page: Page, home: str) -> None:
+    """The sample's experiment with these verdicts, unless it is there; wait until it is done."""
+    where = f"/api/v1/projects/{home.split('/')[2]}/experiments/2/"
+    if page.request.get(where).status == 404:
+        page.goto(f"{home}/experiments/1/retrain/")
+        page.get_by_role("button", name="Train again").click()
+        page.wait_for_load_state()
+    end = time.monotonic() + _PATIENCE
+    while (found := page.request.get(where).json())["state"] != "done":
+        if found["state"] in ("failed", "cancelled") or time.monotonic() > end:
+            raise SystemExit(f"The training with verdicts is {found['state']}.")
+        time.sleep(2)
+
+
+def blind(page: Page, tried: str) -> str:
+    """A blind comparison that nobody has decided yet; where both models are the same there is none."""
+    page.goto(tried)
+    end = time.monotonic() + _PATIENCE
+    while page.locator("#column-after [data-hit]").count() == 0 and time.monotonic() < end:
+        if page.get_by_role("button", name="Make it ready").count():
+            page.get_by_role("button", name="Make it ready").first.click()
+        page.wait_for_timeout(2000)
+        page.goto(tried)
+    if page.locator("summary[data-key=b]").count() == 0:
+        return tried
+    page.locator("summary[data-key=b]").click()
+    page.locator("#blind-q").fill(page.locator("#q").input_value())
+    page.locator("button[name=against]").first.click()
+    page.wait_for_url("**/blind/**")
+    return urlsplit(page.url).path
+
+
 def name_of(address: str) -> str:
-    """A file name for the kind of a page: `documents-upload` for /p/abc/documents/upload/."""
-    parts = [part for part in kind_of(address).strip("/").split("/") if part]
+    """A file name for the kind of a page: `review-one-filter` for /p/abc/review/1/sptar/filter/."""
+    parts = [part for part in kind_of(address).strip("/").split("/") if part and part != "A"]
     if parts[:1] == ["p"]:
         parts = parts[2:] or ["project"]
     return "-".join("one" if part == "N" else part for part in parts) or "home"

@@ -54,8 +54,8 @@ def install() -> None:
     def load_stage(spec: StageSpec) -> Run:
         return write_questions if spec.name == "generate" else load(spec)
 
-    catalog._bundled_entry = entry
-    registry.StageSpec.load = load_stage  # type: ignore[method-assign]
+    catalog._bundled_entry = entry  # type: ignore[assignment]  # the argument's name
+    registry.StageSpec.load = load_stage  # type: ignore[method-assign, assignment]  # self's
 
 
 def write_questions(config: StageConfig, context: StageContext) -> StageOutput:

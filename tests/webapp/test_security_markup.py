@@ -14,8 +14,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from tests.webapp.compare.conftest import another, make_experiment, measured_one, ready  # noqa: F401  fixtures
+from tests.webapp.compare.conftest import another, measured_one  # noqa: F401  fixtures
 from tests.webapp.download.results import pack, write
+from tests.webapp.experiments.conftest import make_experiment, ready  # noqa: F401  fixtures
 from tests.webapp.markup import EVIL, FORMULA, MARK, Reader, poison
 from tests.webapp.playground.conftest import FakeSearch, search  # noqa: F401  fixtures
 from tests.webapp.test_access import READABLE, address
@@ -127,7 +128,7 @@ def write_questions(project: Project, owner: User, other: User) -> WeakQuery:
 
 
 def text_of(answer: HttpResponse) -> str:
-    body = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
+    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
     return body.decode(errors="replace")
 
 

@@ -9,11 +9,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.base import Nothing, ProjectView, Shape, described
-from webapp.api.questions import TAG, batch_of
+from webapp.api.base import MAX_ID, Nothing, ProjectView, Shape, described
+from webapp.api.questions import TAG
 from webapp.models import BulkReview, Project, Role, Verdict
-from webapp.review_words import REJECT_REASONS
+from webapp.review_words import LIKENESS, REJECT_REASONS
 from webapp.selectors.questions import REASONS
+from webapp.selectors.review_batches import batch_or_404
 from webapp.selectors.review_list import Filter, matching
 from webapp.services import review_bulk
 
@@ -31,6 +32,18 @@ class BulkFilter(Shape):
     rank = serializers.IntegerField(
         required=False, min_value=1, max_value=100_000, help_text="This rank of its own document or a worse one."
     )
+    like = serializers.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, help_text="Id of a question that they are like."
+    )
+    how = serializers.ChoiceField(
+        required=False, choices=list(LIKENESS), help_text="The same words, most of them, the same start, or as few."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A likeness is of a question in a way."""
+        if ("like" in attrs) != ("how" in attrs):
+            raise serializers.ValidationError("like and how go together.")
+        return attrs
 
 
 class NewBulk(BulkFilter):
@@ -73,11 +86,16 @@ class Bulk(ProjectView):
     )  # fmt: skip
     def post(self, request: Request, slug: str, number: int, arm: str) -> Response:
         """Count, or begin."""
-        batch = batch_of(self.project, number, arm)
+        batch = batch_or_404(self.project, number, arm)
         given = self.body(NewBulk)
-        chosen = Filter(text=given["text"], kept=given["kept"], rank=given.get("rank"), verdict="none")
+        chosen = Filter(
+            text=given["text"], kept=given["kept"], rank=given.get("rank"), verdict="none", like=given.get("like"),
+            how=given.get("how", ""),
+        )  # fmt: skip
+        open_ones = chosen.open_to(given["verdict"])
+        assert open_ones is not None, "this filter asks for no verdict"
         if given["preview"]:
-            found = matching(self.project, batch.folder, chosen, limit=_COUNTED + 1)
+            found = matching(self.project, batch.folder, open_ones, limit=_COUNTED + 1)
             return Response({"count": min(len(found.ids), _COUNTED), "is_exact": found.reached is None})
         made = review_bulk.start(
             project=self.project, batch=batch.folder, chosen=chosen, verdict=given["verdict"],

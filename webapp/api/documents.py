@@ -38,19 +38,14 @@ class DocumentShape(Shape):
     id = serializers.IntegerField(source="pk")
     doc_id = serializers.CharField()
     title = serializers.CharField(allow_blank=True)
-    text = serializers.CharField(allow_blank=True)
+    text = serializers.CharField(source="shown", allow_blank=True, help_text="Its first 100,000 characters.")
+    length = serializers.IntegerField(help_text="Characters of the whole text.")
     source_id = serializers.CharField(allow_blank=True, help_text="Of a piece: the id of the whole document.")
 
 
-class OneDocumentShape(Shape):
-    """A document, its text up to 100,000 characters."""
+class OneDocumentShape(DocumentShape):
+    """A document and the version that it is of."""
 
-    id = serializers.IntegerField(source="pk")
-    doc_id = serializers.CharField()
-    title = serializers.CharField(allow_blank=True)
-    text = serializers.CharField(source="shown", allow_blank=True)
-    length = serializers.IntegerField(help_text="Characters of the whole text.")
-    source_id = serializers.CharField(allow_blank=True)
     version = serializers.IntegerField(source="corpus.number")
 
 
@@ -142,7 +137,7 @@ class Documents(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         """A page of them, in their order."""
         chosen = self.query(DocumentQuery)
-        rows = Document.objects.filter(corpus=self.project.corpus_id)
+        rows = documents.shortened(Document.objects.filter(corpus=self.project.corpus_id))
         if "doc_id" in chosen:
             rows = rows.filter(doc_id=chosen["doc_id"])
         return page_of(

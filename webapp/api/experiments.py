@@ -18,9 +18,9 @@ from webapp.api.paging import PageQuery, page_of, page_shape
 from webapp.forms.experiments import CHOSEN_ARMS, MAX_SEEDS
 from webapp.models import Experiment, Project, Role, State
 from webapp.selectors import experiments as found
-from webapp.selectors import plans
+from webapp.selectors import measured, plans
 from webapp.selectors.comparisons import short
-from webapp.services import experiment_orders, experiments, stages
+from webapp.services import baselines, experiment_orders, experiments, stages
 from webapp.services.experiment_orders import Order
 
 TAG = "Experiments"
@@ -112,7 +112,7 @@ class ExperimentRow(Shape):
 
     def get_result(self, experiment: Experiment) -> str:
         """The main result."""
-        return short(experiment)
+        return short(experiment, experiment.newest)  # type: ignore[attr-defined]  # selectors.experiments.with_newest
 
 
 class StageShape(Shape):
@@ -141,7 +141,21 @@ class ExperimentShape(ExperimentRow):
     version = serializers.IntegerField(help_text="Of the documents.")
     repeat_of = serializers.IntegerField(allow_null=True)
     based_on = serializers.IntegerField(allow_null=True)
+    pinned = serializers.BooleanField(help_text="It is the project's baseline.")
     stages = StageShape(many=True)
+
+
+class Description(Shape):
+    """Name and note; what is left out stays."""
+
+    name = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+
+
+class Pin(Shape):
+    """Whether the experiment is the project's baseline."""
+
+    pinned = serializers.BooleanField()
 
 
 class PlanView(ProjectView):
@@ -171,7 +185,7 @@ class Experiments(ProjectView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """A page of them."""
-        rows = self.project.experiments.defer("settings", "machine")
+        rows = found.with_newest(self.project.experiments.defer("settings", "machine"))
         return page_of(
             request, rows, self.query(PageQuery), lambda some: ExperimentRow(some, many=True).data, key="number"
         )
@@ -194,12 +208,40 @@ class Experiments(ProjectView):
 class OneExperiment(ProjectView):
     """One experiment."""
 
-    roles: ClassVar = {"GET": Role.VIEWER}
+    roles: ClassVar = {"GET": Role.VIEWER, "PATCH": Role.EDITOR}
 
     @described(TAG, "An experiment and its steps", name="experiment", answers=ExperimentShape)
     def get(self, request: Request, slug: str, number: int) -> Response:
         """The experiment."""
         return Response(shown(find(self.project, number)))
+
+    @described(
+        TAG, "Change name or note of an experiment", name="experiment_describe", body=Description,
+        answers=ExperimentShape,
+    )  # fmt: skip
+    def patch(self, request: Request, slug: str, number: int) -> Response:
+        """Describe it."""
+        experiment = find(self.project, number)
+        given = {"name": experiment.name, "note": experiment.note, **self.body(Description)}
+        experiments.describe(experiment=experiment, actor=self.person, **given)
+        return Response(shown(experiment))
+
+
+class PinExperiment(ProjectView):
+    """The project's baseline."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+
+    @described(
+        TAG, "Pin an experiment as the project's baseline, or take the pin off", name="experiment_pin", body=Pin,
+        answers=ExperimentShape,
+    )  # fmt: skip
+    def post(self, request: Request, slug: str, number: int) -> Response:
+        """Only one is pinned at a time."""
+        experiment, on = find(self.project, number), self.body(Pin)["pinned"]
+        if on or self.project.baseline_id == experiment.pk:
+            baselines.pin(project=self.project, experiment=experiment if on else None, actor=self.person)
+        return Response(shown(experiment))
 
 
 class CancelExperiment(ProjectView):
@@ -278,6 +320,7 @@ def shown(experiment: Experiment) -> dict[str, Any]:
     """An experiment as JSON."""
     steps = found.stages_of(experiment)
     standing = found.standing_of(experiment, steps)
+    experiment.newest = measured.newest(experiment).comparison  # type: ignore[attr-defined]  # for the shape
     return {
         **ExperimentRow(experiment).data,
         "sentence": standing.sentence,
@@ -286,6 +329,7 @@ def shown(experiment: Experiment) -> dict[str, Any]:
         "version": experiment.corpus.number,
         "repeat_of": experiment.repeat_of.number if experiment.repeat_of else None,
         "based_on": experiment.based_on.number if experiment.based_on else None,
+        "pinned": experiment.project.baseline_id == experiment.pk,
         "stages": StageShape(steps, many=True).data,
     }
 

@@ -73,8 +73,8 @@ class Imports(ProjectView):
     @described(
         TAG, "Import examples from a file", name="import_create", status=201, answers=PairsShape,
         body={"multipart/form-data": NewPairs}, errors=[409, 411],
-        text="A file without bad rows is imported at once; one with some waits, with the stage question, for "
-        "…/accept/ or …/discard/. Large files are checked in the background (stage checking).",
+        text="Nothing is imported before your word: the import waits, with the stage question, for …/accept/ or "
+        "…/discard/. Large files are checked in the background first (stage checking).",
     )  # fmt: skip
     def post(self, request: Request, slug: str) -> Response:
         """Receive a file."""

@@ -5,26 +5,56 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.base import ProjectView, Shape, described
-from webapp.models import Role
+from webapp.api.base import ProjectView, Shape, created, described
+from webapp.api.queries import QueryShape
+from webapp.models import Project, Role
+from webapp.search import client
 from webapp.selectors.playground import Column, screen_of
-from webapp.selectors.playground_choice import LONGEST, choice_of
+from webapp.selectors.playground_choice import LONGEST, Choice, choice_of
+from webapp.services import model_indexes, playground
+from webapp.services.experiments import NotReadyError
 
 TAG = "Playground"
 
 
-class TryQuery(Shape):
-    """A question to try."""
+class ModelQuery(Shape):
+    """A trained model; the newest one when none is named."""
 
-    q = serializers.CharField(max_length=LONGEST)
     run = serializers.IntegerField(
         required=False, min_value=1, max_value=2**31 - 1, help_text="Number of the experiment whose model is tried."
     )
-    arm = serializers.SlugField(required=False, max_length=40, help_text="Which of its models.")
+    arm = serializers.SlugField(required=False, max_length=40, help_text="Which of its models; goes with run.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Arms of several experiments have the same names."""
+        if "arm" in attrs and "run" not in attrs:
+            raise serializers.ValidationError({"run": ["Name the experiment, too: many have an arm of that name."]})
+        return attrs
+
+
+class TryQuery(ModelQuery):
+    """A question to try."""
+
+    q = serializers.CharField(max_length=LONGEST)
+
+
+class Saved(Shape):
+    """A question that was tried, to be kept as an example."""
+
+    q = serializers.CharField(max_length=LONGEST)
+    split = serializers.ChoiceField(choices=list(playground.USES), help_text="To measure with, or to learn from.")
+
+
+class PreparedShape(Shape):
+    """What is being made ready."""
+
+    run = serializers.IntegerField(allow_null=True, help_text="Null: the untrained model.")
+    arm = serializers.CharField(allow_null=True)
 
 
 class TriedHit(Shape):
@@ -63,23 +93,72 @@ class Playground(ProjectView):
 
     @described(
         TAG, "Try a question in all three searches", name="playground", answers=TriedShape, query=[TryQuery],
-        text="A search that is not ready says why in its state; …/playground/ on the pages has it made ready.",
+        text="A search that is not ready says why in its state; …/playground/prepare/ has it made ready.",
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """The first ten of each."""
         given = self.query(TryQuery)
-        choice = choice_of(self.project, {name: str(value) for name, value in given.items()})
-        if choice.missing:
-            raise Http404("There is no such trained model.")
+        choice = _choice(self.project, given)
         screen = screen_of(self.project, choice.text, choice.model)
         return Response(
             {
                 "text": choice.text,
-                "run": choice.model.experiment.number if choice.model else None,
-                "arm": choice.model.arm if choice.model else None,
+                **_named(choice),
                 "searches": [_search(column) for column in screen.columns],
             }
         )
+
+
+class Prepare(ProjectView):
+    """Have a search made ready."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+    starts: ClassVar = ("POST",)
+
+    @described(
+        TAG, "Have the documents indexed by a trained model", name="playground_prepare", body=ModelQuery,
+        answers=PreparedShape, status=202, errors=[409, 503],
+        text="It goes on in the background; the states in …/playground/ say when it is ready.",
+    )  # fmt: skip
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask for it; what is ready costs nothing."""
+        choice = _choice(self.project, self.body(ModelQuery))
+        if choice.model is not None:
+            model_indexes.prepare(found=choice.model, actor=self.person)
+        elif self.project.corpus is not None:
+            client.prepare(self.project.corpus, client.BASE)
+        else:
+            raise NotReadyError("There are no documents yet, so there is nothing to index.")
+        return Response(_named(choice), status=202)
+
+
+class Save(ProjectView):
+    """Keep a question."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+
+    @described(
+        TAG, "Keep a tried question as a test question or an example", name="playground_save", body=Saved,
+        answers=QueryShape, status=201,
+        text="Judge its documents with …/queries/{id}/judgements/; 400 when it is an example already.",
+    )  # fmt: skip
+    def post(self, request: Request, slug: str) -> Response:
+        """Save it."""
+        given = self.body(Saved)
+        made = playground.save(project=self.project, text=given["q"], split=given["split"], actor=self.person)
+        return created(QueryShape(get_object_or_404(self.project.queries, pk=made.pk)).data)
+
+
+def _choice(project: Project, given: dict[str, Any]) -> Choice:
+    choice = choice_of(project, {name: str(value) for name, value in given.items()})
+    if choice.missing:
+        raise Http404("There is no such trained model.")
+    return choice
+
+
+def _named(choice: Choice) -> dict[str, Any]:
+    model = choice.model
+    return {"run": model.experiment.number if model else None, "arm": model.arm if model else None}
 
 
 def _search(column: Column) -> dict[str, Any]:

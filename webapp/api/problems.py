@@ -28,6 +28,7 @@ from webapp.selectors.trained_models import NotTrainedError
 from webapp.services.archives import NotThereError
 from webapp.services.decisions import Conflict
 from webapp.services.experiments import NotReadyError
+from webapp.services.pairings import NothingToCompare
 from webapp.services.rescoring import NothingToScore
 from webapp.services.uploads import UploadMoved
 
@@ -77,7 +78,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] =
     ((Http404, ObjectDoesNotExist), HTTPStatus.NOT_FOUND),
     (PermissionDenied, HTTPStatus.FORBIDDEN),
     (
-        (Conflict, NotReadyError, NotThereError, NotTrainedError, NothingToScore, UploadMoved),
+        (Conflict, NotReadyError, NotThereError, NotTrainedError, NothingToCompare, NothingToScore, UploadMoved),
         HTTPStatus.CONFLICT,
     ),
     ((RequestDataTooBig, TooManyFieldsSent), HTTPStatus.REQUEST_ENTITY_TOO_LARGE),

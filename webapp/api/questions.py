@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.experiment import ARMS
 from webapp.api.base import MAX_ID, ProjectView, Shape, described
 from webapp.api.paging import PageQuery, page_of, page_shape
 from webapp.models import Project, ReviewStep, Role, Verdict, WeakQuery
 from webapp.review_words import QUEUE, QUEUES, REJECT_REASONS
-from webapp.selectors import review_batches
 from webapp.selectors.questions import REASONS
+from webapp.selectors.review_batches import batch_or_404
+from webapp.selectors.review_verdicts import state_of
 from webapp.services import review_leases, reviews
 from webapp.services.decisions import Conflict
 
@@ -67,6 +66,7 @@ class QuestionDetail(QuestionShape):
     """A generated question with everybody's verdicts."""
 
     reviews = ReviewShape(many=True)
+    state = serializers.CharField(help_text="Names these verdicts as they are; send it as `seen` to settle them.")
 
 
 class NextQuery(Shape):
@@ -99,6 +99,10 @@ class NewVerdict(Shape):
     text = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=2000, help_text="Of an edit: the better question."
     )
+    queue = serializers.ChoiceField(
+        choices=list(QUEUES), required=False,
+        help_text="Where the card came from (…/next/). A second opinion counts only with the queue second.",
+    )  # fmt: skip
 
 
 class Undo(Shape):
@@ -121,7 +125,7 @@ class Questions(ProjectView):
     def get(self, request: Request, slug: str, number: int, arm: str) -> Response:
         """A page of them."""
         chosen = self.query(QuestionQuery)
-        rows = batch_of(self.project, number, arm).questions
+        rows = batch_or_404(self.project, number, arm).questions
         if "verdict" in chosen:
             rows = rows.filter(verdict="" if chosen["verdict"] == OPEN else chosen["verdict"])
         if (dropped := chosen.get("dropped")) is not None and dropped != ANY:
@@ -143,7 +147,7 @@ class NextQuestion(ProjectView):
     def post(self, request: Request, slug: str, number: int, arm: str) -> Response:
         """Lease it."""
         queue = self.body(NextQuery)["queue"]
-        batch = batch_of(self.project, number, arm)
+        batch = batch_or_404(self.project, number, arm)
         weak = review_leases.take(project=self.project, batch=batch.folder, actor=self.person, queue=queue)
         return Response(NextShape({"question": weak}).data)
 
@@ -156,7 +160,7 @@ class OneQuestion(ProjectView):
     @described(TAG, "A generated question with all verdicts", name="question", answers=QuestionDetail)
     def get(self, request: Request, slug: str, pk: int) -> Response:
         """The question."""
-        return Response(_shown(_find(self.project, pk)))
+        return Response(shown(find(self.project, pk)))
 
 
 class GiveVerdict(ProjectView):
@@ -172,10 +176,12 @@ class GiveVerdict(ProjectView):
     )  # fmt: skip
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Keep it."""
-        weak = _find(self.project, pk)
-        reviews.give(project=self.project, actor=self.person, weak=weak, source="api", **self.body(NewVerdict))
+        weak = find(self.project, pk)
+        given = self.body(NewVerdict)
+        source = given.pop("queue", "api")
+        reviews.give(project=self.project, actor=self.person, weak=weak, source=source, **given)
         weak.refresh_from_db()
-        return Response(_shown(weak))
+        return Response(shown(weak))
 
 
 class UndoVerdict(ProjectView):
@@ -195,21 +201,16 @@ class UndoVerdict(ProjectView):
             if found is None:
                 raise Conflict("There is no verdict of yours to take back.")
             step = found
-        return Response(_shown(reviews.undo(project=self.project, actor=self.person, step=step)))
+        return Response(shown(reviews.undo(project=self.project, actor=self.person, step=step)))
 
 
-def batch_of(project: Project, number: int, arm: str) -> review_batches.Batch:
-    """The questions of an arm of an experiment, else 404."""
-    found = review_batches.find(project, number, arm) if arm in ARMS else None
-    if found is None:
-        raise Http404("There are no questions yet.")
-    return found
-
-
-def _find(project: Project, pk: int) -> WeakQuery:
+def find(project: Project, pk: int) -> WeakQuery:
+    """A generated question of this project, else 404."""
     return get_object_or_404(project.weak_queries, pk=pk)
 
 
-def _shown(weak: WeakQuery) -> dict[str, Any]:
-    rows = weak.reviews.select_related("reviewer").order_by("-settled", "pk")
-    return {**QuestionShape(weak).data, "reviews": ReviewShape(rows, many=True).data}
+def shown(weak: WeakQuery) -> dict[str, Any]:
+    """A question with its verdicts as JSON."""
+    rows = list(weak.reviews.select_related("reviewer").order_by("-settled", "pk"))
+    reviews = ReviewShape(rows, many=True).data
+    return {**QuestionShape(weak).data, "reviews": reviews, "state": state_of(rows)}

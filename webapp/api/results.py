@@ -11,7 +11,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.experiment import ARMS
 from webapp.api.base import Nothing, ProjectView, Shape, described
 from webapp.api.experiments import find
 from webapp.api.paging import PageQuery, link
@@ -115,7 +114,10 @@ class SearchShape(Shape):
     """The first ten results of one search."""
 
     arm = serializers.CharField()
-    value = serializers.FloatField(allow_null=True, help_text="nDCG@10 of this question.")
+    value = serializers.FloatField(
+        allow_null=True,
+        help_text="nDCG@10 of this question: of repeated trainings the mean, while the list is the first one's.",
+    )
     entries = EntryShape(many=True)
     problem = serializers.CharField(allow_blank=True)
 
@@ -224,8 +226,8 @@ class QueryResults(ProjectView):
         if query_id not in texts:
             raise Http404("There is no such test question.")
         scores = measured.scores_of(experiment, version)
-        arms = [arm for arm in ARMS if arm in measured.runs_of(experiment)]
-        found = results_of(experiment, query_id, texts[query_id], arms, scores)
+        runs = measured.runs_of(experiment)
+        found = results_of(experiment, query_id, texts[query_id], list(runs), runs, scores)
         shown = {"query_id": query_id, "text": found.text, "query": found.query.pk if found.query else None}
         return Response({**shown, "searches": SearchShape(found.columns, many=True).data})
 

@@ -198,6 +198,18 @@ class ReopenUpload(_Move):
         return self.move(upload, lambda one: uploads.reopen(upload=one, actor=self.person))
 
 
+class RetryUpload(_Move):
+    """Try again."""
+
+    @described(
+        TAG, "Try a check or an import again that failed or was stopped", name="upload_retry", body=Nothing,
+        answers=UploadShape, errors=[409],
+    )  # fmt: skip
+    def post(self, request: Request, slug: str, upload: int) -> Response:
+        """Ask for the work once more."""
+        return self.move(upload, lambda one: uploads.retry(upload=one, actor=self.person))
+
+
 class CancelUpload(_Move):
     """Give an upload up."""
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sptar_engine.artifacts import read_json
-from sptar_engine.data.beir import CORPUS_FILE
+from sptar_engine.data.beir import CORPUS_FILE, qrels_path
 from sptar_engine.errors import StageError
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums
 from webapp.archive_kinds import KINDS, default_options
 from webapp.downloads import exact_cell
 from webapp.errands import archive_words
 from webapp.errands.archive_vectors import write_vectors
-from webapp.places import corpus_folder
-from webapp.selectors import model_cards
+from webapp.places import corpus_folder, qrels_folder
+from webapp.selectors import measured, model_cards
 from webapp.selectors.archive_sources import Sources, packed_arm
 from webapp.selectors.question_rows import COLUMNS, Row, question_rows
 from webapp.selectors.report import report_html
@@ -136,7 +136,13 @@ def _runs(order: Order) -> Files:
         files[f"{name}.metrics.json"] = _plain(folder / "metrics.json")
     if order.sources.prepared:
         files["qrels/test.tsv"] = _plain(order.sources.prepared / "qrels" / "test.tsv")
-    files["README.md"] = archive_words.RUNS.encode()
+    later = measured.newest(order.sources.experiment)
+    if later.number:
+        experiment, number = order.sources.experiment, later.number
+        folder = qrels_folder(experiment.project, later.qrels)
+        files[f"qrels/test-{number}.tsv"] = _plain(qrels_path(folder, "test"))
+        files[f"metrics-{number}.json"] = _plain(measured.scores_file(experiment, later.qrels))
+    files["README.md"] = archive_words.runs_card(later.number).encode()
     files[SUMS] = sums(digests(files))
     return files
 

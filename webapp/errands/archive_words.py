@@ -16,14 +16,18 @@ BEIR = """# Generated questions as a BEIR dataset
 Made with SPTAR, after arXiv 2307.08303. The questions were written by a language model and are no judgements of people.
 """
 
-RUNS = """# Result lists
+_RUNS = """# Result lists
 
 - `NAME.trec`: the ranked results of one search, in TREC's format: query, Q0, document, rank, score, name.
 - `NAME.metrics.json`: each measure for each query.
 - `qrels/test.tsv`: the judgements that the searches were measured by when the experiment ran.
-
+{later}
 `bm25` is keyword search, `zero_shot` the untrained model; a number at the end is a repeat with another seed.
 Made with SPTAR, after arXiv 2307.08303.
+"""
+
+_LATER = """- `qrels/test-{number}.tsv`, `metrics-{number}.json`: the newest judgements, and each measure for each query
+  by them. These are the figures of the report.
 """
 
 _EVERYTHING = {
@@ -35,6 +39,11 @@ _EVERYTHING = {
     "report.html": "everything measured, on one page",
     "embeddings.npz": "document vectors: numpy.load gives `ids` and `vectors`",
 }
+
+
+def runs_card(later: int) -> str:
+    """README.md of the result lists; `later` is the number of the newest judgements, 0 for those of the start."""
+    return _RUNS.format(later=_LATER.format(number=later) if later else "")
 
 
 def soft_prompt_card(tuned: Mapping[str, Any], *, has_examples: bool) -> str:

@@ -21,7 +21,7 @@ def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
 
 
 def _give(bulk: BulkReview, attempt: Attempt) -> dict[str, Any]:
-    chosen = Filter(**bulk.filters).unreviewed()
+    chosen = Filter(**bulk.filters).open_to(bulk.verdict)
     given, reached = 0, 0
     while True:
         found = Found([], None)

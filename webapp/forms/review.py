@@ -45,6 +45,13 @@ class FilterForm(forms.Form):
         self.fields["kept"].choices = [("", "Kept and dropped"), ("yes", "Kept"), *reasons]  # type: ignore[attr-defined]
         self.fields["who"].choices = [("", "Anybody"), *people]  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        """A likeness is of a question in a way: one without the other would match everything, or nothing."""
+        data: dict[str, Any] = self.cleaned_data
+        if bool(data.get("like")) != bool(data.get("how")):
+            raise forms.ValidationError("It takes both a question and the way in which others are like it.")
+        return data
+
     def allowed(self) -> dict[str, Any]:
         """The values that are allowed, whatever else the address holds."""
         self.is_valid()

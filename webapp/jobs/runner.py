@@ -27,6 +27,7 @@ from webapp.jobs import leases, questions
 from webapp.jobs.attempt import Attempt, Stop
 from webapp.jobs.comparison import compare, one_at_a_time
 from webapp.jobs.curves import Curve
+from webapp.jobs.kept_results import result_of_base
 from webapp.jobs.machine import settle_machine
 from webapp.jobs.poison import Quarantine, explain
 from webapp.jobs.result_names import result_folder
@@ -112,6 +113,9 @@ class _StageWork:
         inputs = self._inputs()
         if self._row.stage == "generate":
             inputs = Quarantine(self._attempt, config, inputs, self._store, device).inputs()
+        if (kept := result_of_base(self._row, inputs, self._store)) is not None:
+            self._conclude(kept)
+            return
         name = result_folder(config, inputs, self._store).name
         self._take_turn(name)
         if self._row.stage == "generate":
@@ -190,7 +194,7 @@ class _StageWork:
             self._questions.complete(result.folder)
         if self._row.stage == "filter":
             batch = self._experiment.stages.get(step_id=self._row.inputs["generate"]).folder
-            questions.mark_ranks(self._attempt, self._project, batch, result.folder)
+            questions.mark_ranks(self._attempt, self._experiment, batch, result.folder)
         with one_at_a_time(self._experiment):
             comparison = compare(self._row, result)
             with self._attempt.transaction():

@@ -49,7 +49,7 @@ class WeakQuery(models.Model):
     disputed = models.BooleanField(default=False)
     """Two people disagree and nobody has settled it yet."""
     promoted = models.ForeignKey(Query, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    """The example that was made of it."""
+    """The example that was made of it, or that asked the same before."""
 
     class Meta:
         constraints: ClassVar = [
@@ -60,7 +60,7 @@ class WeakQuery(models.Model):
             models.Index(fields=["project", "batch", "dropped", "verdict", "-risk", "id"], name="weak_by_risk"),
             models.Index(fields=["project", "batch", "verdict", "id"], name="weak_by_verdict"),
             models.Index(fields=["project", "batch", "dropped", "id"], name="weak_by_reason"),
-            models.Index(fields=["project", "batch", "dropped", "verdict", "id"], name="weak_by_both"),
+            models.Index(fields=["project", "batch", "dropped", "verdict", "id", "rank"], name="weak_by_both"),
             models.Index(fields=["project", "batch", "dropped", "draw", "id"], name="weak_by_draw"),
             models.Index(fields=["project", "batch", "rank", "id"], name="weak_by_rank"),
             models.Index(fields=["project", "batch", "id"], name="weak_by_dispute", condition=models.Q(disputed=True)),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Max
 
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.experiment import ARMS
 from webapp.archive_kinds import KINDS, default_options
-from webapp.models import Experiment, Review, StageRun, State, WeakQuery
+from webapp.models import BulkReview, Decision, Errand, Experiment, ReviewStep, StageRun, State
 from webapp.places import store_folder
 from webapp.selectors import model_cards
 from webapp.selectors.artifacts import stage_folder, value_of
@@ -59,7 +60,15 @@ class Sources:
             "report": self.experiment.comparison.get("arms"), "embeddings": self.packed and self.packed.model,
             "everything": self.packed or self.measured or self.written,
         }  # fmt: skip
-        return "" if has[kind] else _MISSING[kind]
+        if has[kind]:
+            return ""
+        if self.packed is None and kind in ("retriever", "embeddings") and self._was_packed:
+            return "The packed search model is damaged or gone from the disk. Run the experiment again exactly."
+        return _MISSING[kind]
+
+    @property
+    def _was_packed(self) -> bool:
+        return any(stage.stage == "package" for stage in self.stages)
 
 
 _MISSING = {
@@ -120,7 +129,9 @@ def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
             [stage.folder, stage.digest] for stage in sources.stages if stage.stage == "filter"
         ]
     if kind == "runs":
-        return [[stage.step_id, stage.folder, stage.digest] for stage, _ in sources.measured]
+        steps = [[stage.step_id, stage.folder, stage.digest] for stage, _ in sources.measured]
+        newest = sources.experiment.rescorings.order_by("-number").values_list("number", "qrels").first()
+        return [steps, list(newest)] if newest else steps
     if kind == "embeddings":
         trained = sources.packed and sources.packed.model
         return [trained and trained.parent.name, sources.experiment.corpus.sha256]
@@ -136,16 +147,21 @@ def _reported(sources: Sources) -> list[Any]:
 
 
 def _said(experiment: Experiment, stage: StageRun) -> list[Any]:
-    """What people have said of a batch so far, in few numbers: each verdict, edit and undoing changes one of them."""
-    rows = WeakQuery.objects.filter(project_id=experiment.project_id, batch=stage.folder)
-    verdicts = rows.exclude(verdict="").values("verdict").order_by("verdict")
-    counted = verdicts.annotate(number=Count("pk"), last=Max("reviewed_at"))
-    reviews = Review.objects.filter(weak__project_id=experiment.project_id, weak__batch=stage.folder)
-    newest = reviews.aggregate(number=Count("pk"), last=Max("at"))
-    promoted = rows.exclude(promoted=None).count()
+    """What people have said of a batch so far, in few numbers: each verdict, edit and undoing changes one of them.
+
+    Told by what they did, step by step and in bulk; the verdicts may be a million, and a person waits for this.
+    """
+    project = experiment.project_id
+    steps = ReviewStep.objects.filter(project=project, weak__batch=stage.folder).order_by()
+    said = steps.aggregate(newest=Max("pk"), undone=Max("undone"))
+    bulk = BulkReview.objects.filter(project=project, batch=stage.folder).order_by("pk")
+    taking_back = Errand.objects.filter(kind="review.bulk_undo", project=project).order_by("pk")
+    promoted = Decision.objects.filter(project=project, kind="query.promoted").order_by()
+    examples = promoted.aggregate(newest=Max("pk"), undone=Max("undone"))
     return [
-        [[row["verdict"], row["number"], str(row["last"])] for row in counted],
-        newest["number"], str(newest["last"]), promoted,
+        said["newest"], str(said["undone"]), examples["newest"], str(examples["undone"]),
+        [[pk, number, str(end)] for pk, number, end in bulk.values_list("pk", "questions", "undone_at")],
+        [list(row) for row in taking_back.filter(subject__in=bulk.values("pk")).values_list("pk", "state")],
     ]  # fmt: skip
 
 
@@ -158,7 +174,10 @@ def _packed(experiment: Experiment, stages: Sequence[StageRun]) -> Packed | None
     archive = folder / str(listing["archive"]) if listing else None
     if archive is None or not archive.is_file():
         return None
-    card, pins = _read_zip(archive)
+    try:
+        card, pins = _read_zip(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError):
+        return None  # cut or changed on the disk: `missing` says so
     trained = next((one for one in stages if one.step_id == stage.inputs.get("train")), None)
     model = store_folder(experiment.project) / "stages" / trained.folder / "model" if trained else None
     return Packed(stage, archive, listing, model if model and model.is_dir() else None, card, pins)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from webapp.archive_kinds import KINDS, Kind
 from webapp.models import Archive, Errand, Experiment, Project, StageRun, State
@@ -74,7 +74,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Everything on the page. `choices` are the experiments that have results, newest first."""
+    """Everything on the page. `choices` are the experiments that have results, points of learning curves last."""
 
     experiment: Experiment | None
     choices: Sequence[Experiment]
@@ -86,7 +86,8 @@ class Shelf:
 def shelf_of(project: Project, number: int | None = None) -> Shelf:
     """The downloads of an experiment: of the one asked for, else of the newest with a packed model, else the newest.
 
-    Five queries. `experiment` is None when none was asked for that exists, or when nothing has results yet.
+    A point of a learning curve is only given where it is asked for. Five queries. `experiment` is None when none was
+    asked for that exists, or when nothing has results yet.
     """
     choices = _choices(project)
     experiment = _choose(project, choices, number)
@@ -101,7 +102,13 @@ def shelf_of(project: Project, number: int | None = None) -> Shelf:
 
 def shown(archive: Archive) -> Shown:
     """One archive, for the part of the page that follows it."""
-    return _shown(archive, _errands(archive.project_id, [archive.pk]).get(archive.pk))
+    return shown_all(archive.project_id, [archive])[0]
+
+
+def shown_all(project: int, archives: Sequence[Archive]) -> list[Shown]:
+    """Archives of a project, in their order. One query."""
+    errands = _errands(project, [one.pk for one in archives])
+    return [_shown(one, errands.get(one.pk)) for one in archives]
 
 
 def file_of(archive: Archive) -> Path | None:
@@ -113,10 +120,11 @@ def file_of(archive: Archive) -> Path | None:
 def _choices(project: Project) -> list[Experiment]:
     done = StageRun.objects.filter(experiment=OuterRef("pk"), state=State.DONE)
     rows = project.experiments.annotate(
-        has_results=Exists(done.exclude(stage="prepare")), is_packed=Exists(done.filter(stage="package"))
-    )
+        has_results=Exists(done.exclude(stage="prepare")), is_packed=Exists(done.filter(stage="package")),
+        is_point=~Q(series=""),
+    )  # fmt: skip
     rows = rows.filter(has_results=True).select_related("corpus").defer("settings", "machine")
-    found = list(rows.order_by("-number")[:_CHOICES])
+    found = list(rows.order_by("is_point", "-number")[:_CHOICES])
     for one in found:
         one.project = project
     return found
@@ -124,8 +132,9 @@ def _choices(project: Project) -> list[Experiment]:
 
 def _choose(project: Project, choices: Sequence[Experiment], number: int | None) -> Experiment | None:
     if number is None:
-        packed = [one for one in choices if getattr(one, "is_packed", False)]
-        return next(iter(packed or choices), None)
+        own = [one for one in choices if not one.series] or choices
+        packed = [one for one in own if getattr(one, "is_packed", False)]
+        return next(iter(packed or own), None)
     found = next((one for one in choices if one.number == number), None)
     if found is None:
         found = project.experiments.select_related("corpus").filter(number=number).first()

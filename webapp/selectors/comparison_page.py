@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -14,6 +15,7 @@ from webapp.chart_intervals import Intervals, Mean, draw_intervals
 from webapp.models import Errand, Experiment, Judgement, Project, Rescoring, State
 from webapp.selectors import comparisons, measured
 from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, MAIN
+from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.measured import Scores, Version
 from webapp.selectors.words import arm_name
 
@@ -48,19 +50,29 @@ class Scoring:
 
     errand: Errand | None
     is_open: bool
-    has_failed: bool
     is_behind: bool
     new_grades: int
+
+    @property
+    def state(self) -> str:
+        """Of the errand; empty when there is none."""
+        return self.errand.state if self.errand else ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether new figures could not be made."""
+        return self.state == State.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Experiments to choose from. `older` is where the next page starts; `before` and `after` are chosen at first."""
+    """Experiments to choose from. `older` and `newer` are where the pages beside start; `a` and `b` are chosen."""
 
     rows: list[Line]
     older: int | None
-    before: int | None
-    after: int | None
+    newer: int | None
+    a: int | None
+    b: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,36 +148,57 @@ def scoring_of(experiment: Experiment, version: Version) -> Scoring:
     is_behind = version.labels_version != experiment.project.labels_version and not is_open
     if errand and errand.state == State.DONE and errand.metrics.get("labels_version") is not None:
         is_behind = is_behind and errand.metrics["labels_version"] != experiment.project.labels_version
-    return Scoring(
-        errand, is_open, bool(errand and errand.state == State.FAILED), is_behind,
-        _new_grades(experiment, version) if is_behind else 0,
-    )  # fmt: skip
+    return Scoring(errand, is_open, is_behind, _new_grades(experiment, version) if is_behind else 0)
 
 
-def list_measured(project: Project, *, before: int | None = None) -> Listing:
-    """Experiments with figures, the newest first; the pinned one stands first on the first page. Few queries."""
+def list_measured(
+    project: Project, *, before: int | None = None, after: int | None = None, a: int | None = None, b: int | None = None
+) -> Listing:
+    """A page of the experiments with figures, the newest first. Few queries.
+
+    The pinned one stands first on the first page; what is chosen (`a` before, `b` after) and lies on another page
+    stands above the rows of this one.
+    """
     rows = project.experiments.exclude(comparison={}).defer("settings", "machine").select_related("based_on")
     rows = rows.order_by("-number")
-    found = list((rows.filter(number__lt=before) if before is not None else rows)[: PAGE + 1])
-    shown = found[:PAGE]
-    if before is None and project.baseline_id:
-        pinned = [one for one in shown if one.pk == project.baseline_id] or list(rows.filter(pk=project.baseline_id))
-        shown = [*pinned, *(one for one in shown if one.pk != project.baseline_id)]
+    found, older, newer = _page(rows, before, after)
+    pinned, first = project.baseline_id, _first_choice(rows, project)
+    chosen = [given if given is not None else preset for given, preset in zip((a, b), first, strict=True)]
+    missing = {number for number in chosen if number is not None} - {one.number for one in found}
+    top = list(rows.filter(Q(number__in=missing) | Q(pk=pinned if newer is None else None)))
+    shown = list(dict.fromkeys([*sorted(top, key=lambda one: one.pk != pinned), *found]))
     later = _newest_versions([one.pk for one in shown])
     lines = [_line(one, project, later.get(one.pk)) for one in shown]
-    return Listing(lines, found[PAGE - 1].number if len(found) > PAGE else None, *_first_choice(lines))
+    return Listing(lines, older, newer, *chosen)
 
 
-def _first_choice(lines: Sequence[Line]) -> tuple[int | None, int | None]:
-    """The newest, and what it is best compared with: the pinned one, that it is based on, or the one before it."""
-    others = [line for line in lines if not line.is_pinned] or list(lines)
-    if not others:
+def _page(
+    rows: QuerySet[Experiment], before: int | None, after: int | None
+) -> tuple[list[Experiment], int | None, int | None]:
+    """The experiments of a page, and the numbers where the older and the newer page start."""
+    if after is not None:
+        found = list(rows.filter(number__gt=after).order_by("number")[:PAGE])[::-1]
+    else:
+        found = list((rows if before is None else rows.filter(number__lt=before))[:PAGE])
+    if not found or (after is not None and len(found) < PAGE):
+        found = list(rows[:PAGE])
+    if not found:
+        return [], None, None
+    older, newer = rows.filter(number__lt=found[-1].number), rows.filter(number__gt=found[0].number)
+    return found, found[-1].number if older.exists() else None, found[0].number if newer.exists() else None
+
+
+def _first_choice(rows: QuerySet[Experiment], project: Project) -> tuple[int | None, int | None]:
+    """The newest, and what it is best compared with: the pinned one, that it is based on, or the one before it.
+
+    Nobody means the points of a learning curve, unless there is nothing else.
+    """
+    others = rows.exclude(pk=project.baseline_id) if project.baseline_id else rows
+    found = list(others.filter(series="")[:2]) or list(others[:2]) or list(rows[:1])
+    if not found:
         return None, None
-    newest = others[0].experiment
-    pinned = next((line.experiment for line in lines if line.is_pinned), None)
-    older = others[1].experiment if others[1:] else None
-    before = pinned or newest.based_on or older
-    return before.number if before else None, newest.number
+    before = project.baseline or found[0].based_on or (found[1] if found[1:] else None)
+    return before.number if before else None, found[0].number
 
 
 def _chart(version: Version) -> Intervals | None:
@@ -194,5 +227,5 @@ def _newest_versions(experiments: Sequence[int]) -> dict[int, Rescoring]:
 def _new_grades(experiment: Experiment, version: Version) -> int:
     """Grades of test questions given or changed since, up to a thousand."""
     rows = Judgement.objects.filter(query__project=experiment.project_id, query__split="test")
-    newer = rows.filter(at__gt=version.at).exclude(source="playground")
+    newer = rows.filter(at__gt=version.at).exclude(source=PLAYGROUND)
     return newer.order_by().values("pk")[:_PENDING].count()

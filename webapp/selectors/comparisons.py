@@ -175,7 +175,12 @@ def verdict_of(other: str, versus: Mapping[str, Any], *, trained: bool = True) -
     """One comparison for a table."""
     state, words = read_verdict(versus, trained=trained)
     numbers = [f"{versus[name]:+.3f}" for name in ("difference", "low", "high")]
-    return Verdict(other, *numbers, f"{versus['p']:.3f}", f"{versus['t_p']:.3f}", state, words)
+    return Verdict(other, *numbers, write_p(versus["p"]), write_p(versus["t_p"]), state, words)
+
+
+def write_p(p: float) -> str:
+    """A p-value in three digits; a very small one is not zero."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _row(arm: str, found: Mapping[str, Any], baselines: list[str], measures: Sequence[str]) -> Row:

@@ -93,8 +93,12 @@ def one(project: Project, pk: int) -> Document:
 
     Raises Document.DoesNotExist.
     """
-    rows = Document.objects.filter(corpus__project=project).select_related("corpus").defer("text")
-    return rows.annotate(shown=Left("text", SHOWN_TEXT), length=Length("text")).get(pk=pk)
+    return shortened(Document.objects.filter(corpus__project=project).select_related("corpus")).get(pk=pk)
+
+
+def shortened(rows: QuerySet[Document]) -> QuerySet[Document]:
+    """Each with the first SHOWN_TEXT characters of its text as `shown` and the `length` of the whole one."""
+    return rows.defer("text").annotate(shown=Left("text", SHOWN_TEXT), length=Length("text"))
 
 
 def neighbours(document: Document) -> tuple[int | None, int | None]:

@@ -35,6 +35,9 @@ def links_of(experiment: Experiment, stages: Sequence[StageRun]) -> list[Link]:
         _link("Playground", "search", "playground", [slug], trained, "nothing trained yet",
               f"?run={number}&arm={trained}"),
         _link("Download", "download", "download", [slug], True, "", f"?experiment={number}"),
+        _link("Learning curve", "activity", "learning_curve", [slug, experiment.series], True, "")
+        if experiment.series
+        else _link("Learning curves", "activity", "learning_curves", [slug], trained, "nothing trained yet"),
     ]  # fmt: skip
 
 

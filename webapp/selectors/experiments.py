@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from sptar_engine.experiment import ARMS
@@ -99,10 +99,8 @@ def list_experiments(project: Project, *, before: int | None = None) -> Listing:
     rows = project.experiments.select_related("started_by").defer("settings", "machine", "note")
     if before is not None:
         rows = rows.filter(number__lt=before)
-    rescored = Rescoring.objects.filter(experiment=OuterRef("pk")).order_by("-number").values("comparison")[:1]
-    counted = rows.annotate(
-        stages_all=Count("stages"), stages_done=Count("stages", filter=Q(stages__state=State.DONE)),
-        newest=Subquery(rescored),
+    counted = with_newest(rows).annotate(
+        stages_all=Count("stages"), stages_done=Count("stages", filter=Q(stages__state=State.DONE))
     ).order_by("-number")  # fmt: skip
     found = list(counted[: PAGE + 1])
     lines = [
@@ -113,6 +111,12 @@ def list_experiments(project: Project, *, before: int | None = None) -> Listing:
         for one in found[:PAGE]
     ]  # fmt: skip
     return Listing(lines, found[PAGE - 1].number if len(found) > PAGE else None)
+
+
+def with_newest(rows: QuerySet[Experiment]) -> QuerySet[Experiment]:
+    """Each with `newest`: the comparison by its newest judgements; None for one that was never measured again."""
+    rescored = Rescoring.objects.filter(experiment=OuterRef("pk")).order_by("-number").values("comparison")[:1]
+    return rows.annotate(newest=Subquery(rescored))
 
 
 def stages_of(experiment: Experiment) -> list[StageRun]:

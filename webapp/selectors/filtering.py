@@ -13,7 +13,8 @@ from webapp.forms.feedback import MAX_K
 from webapp.marks import Part, around, mark
 from webapp.models import Document, Experiment, StageRun, State, WeakQuery
 from webapp.selectors.artifacts import value_of
-from webapp.selectors.questions import REASONS
+from webapp.selectors.questions import REASONS, THRESHOLD
+from webapp.selectors.review_batches import Batch
 from webapp.selectors.words import plural
 
 CURVE_FILE = "curve.json"  # sptar_engine.stages.filter
@@ -22,7 +23,6 @@ _SIDE = 5  # questions shown on each side of the line
 _READ = 6000  # characters of a document in which the best piece is looked for
 _EXCERPT = 260
 _TITLE = 200
-_OPEN = ("", "rank")  # what the threshold decides about; the other reasons to drop a question stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,13 @@ class WhatIf:
         return max(0, self.kept_now - self.kept)
 
 
+def stages_of(batch: Batch) -> tuple[StageRun | None, StageRun | None]:
+    """The steps that wrote and filtered these questions."""
+    rows = batch.experiment.stages.filter(stage__in=["generate", "filter"])
+    found = {row.stage: row for row in rows if batch.arm in row.arms}
+    return found.get("generate"), found.get("filter")
+
+
 def curve_of(experiment: Experiment, filtered: StageRun) -> list[int]:
     """How many questions each threshold from 1 on keeps; empty when the file is not there any more."""
     found = value_of(experiment.project, filtered, CURVE_FILE) or {}
@@ -110,8 +117,8 @@ def what_if(experiment: Experiment, generated: StageRun, filtered: StageRun, k: 
 def _sentence(k: int, kept: int, total: int) -> str:
     share = f" ({kept / total:.0%})" if total else ""
     return (
-        f"With the threshold {k}, {kept:,} of {total:,} {plural(total, 'question')} are kept{share}: keyword search "
-        f"finds their own document {'first' if k == 1 else f'within the first {k}'}."
+        f"With the threshold {k}, {kept:,} of the {total:,} {plural(total, 'question')} that clean-up left are kept"
+        f"{share}: keyword search finds their own document {'first' if k == 1 else f'within the first {k}'}."
     )
 
 
@@ -139,9 +146,9 @@ def _chart(filtered: StageRun, kept_by_k: Sequence[int], k: int, total: int) -> 
     return draw_lines(
         key=f"kept-{filtered.pk}",
         title="Share of questions kept by each threshold",
-        description=f"With the threshold {k}, {share:.0f} % of {total:,} questions are kept.",
+        description=f"With the threshold {k}, {share:.0f} % of the {total:,} questions that clean-up left are kept.",
         x_name="threshold k",
-        y_name="Questions kept, in percent",
+        y_name="Kept of what clean-up left, in percent",
         series=[Series("kept questions", points)],
         best=((float(k), share), f"k = {k}: {share:.0f} %"),
     )
@@ -150,7 +157,7 @@ def _chart(filtered: StageRun, kept_by_k: Sequence[int], k: int, total: int) -> 
 def _neighbours(experiment: Experiment, batch: str, k: int) -> tuple[list[Neighbour], list[Neighbour]]:
     """The last questions that are kept, nearest to the line first, and the first that are not."""
     rows: QuerySet[WeakQuery] = WeakQuery.objects.filter(
-        project_id=experiment.project_id, batch=batch, dropped__in=_OPEN
+        project_id=experiment.project_id, batch=batch, dropped__in=THRESHOLD
     ).only("text", "edited", "rank", "verdict", "doc_id")
     above = list(rows.filter(rank__lte=k).order_by("-rank", "-id")[:_SIDE])
     below = list(rows.filter(rank__gt=k).order_by("rank", "id")[:_SIDE])

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
 
+from django.db.models import QuerySet
+
 from webapp.chunks import chunks
-from webapp.models import Judgement, Project
+from webapp.models import Judgement
 
 MIN_GRADE = 1
 """From this grade on a document is relevant (DESIGN section 3)."""
+PLAYGROUND = "playground"
+"""The source of grades for a question that was only tried. They count for no data and no figure until the question is
+taken up on purpose, which makes them ordinary ones (webapp.services.judgements.keep_tried)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +28,23 @@ class Counting:
     grade: int
 
 
-def effective(project: Project) -> Iterator[Counting]:
-    """The grade that counts for each judged pair: the settled one, else that of the first judge.
+def effective(judgements: QuerySet[Judgement]) -> Iterator[Counting]:
+    """The grade that counts for each judged pair: the settled one, else that of the first judge; none of PLAYGROUND.
 
     Read from the database piece by piece, by question and document.
     """
     rows = (
-        Judgement.objects.filter(query__project=project)
+        judgements.exclude(source=PLAYGROUND)
         .order_by("query_id", "doc_id", "-settled", "id")
         .values_list("query_id", "doc_id", "grade")
     )
     for (query, doc_id), grades in groupby(rows.iterator(chunk_size=2000), key=lambda row: row[:2]):
         yield Counting(query, doc_id, next(iter(grades))[2])
+
+
+def counting(rows: Sequence[Judgement]) -> Judgement | None:
+    """The same of one document's grades, in the order of `judgements_of`."""
+    return next((row for row in rows if row.source != PLAYGROUND), None)
 
 
 def judgements_of(queries: Collection[int]) -> dict[int, dict[str, list[Judgement]]]:

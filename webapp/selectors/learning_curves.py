@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from sptar_engine.artifacts import read_json
+from sptar_engine.errors import SptarError
+from sptar_engine.evaluation.run_lines import METRICS_FILE
 from webapp.charts import LineChart, Series, draw_lines
 from webapp.models import Change, Experiment, Project, State
 from webapp.selectors.comparisons import MAIN
-from webapp.selectors.measured import newest, scores_of
+from webapp.selectors.measured import Version, evaluations, scores_of, versions_of
 from webapp.selectors.words import arm_name, plural
 
 MORE = 50
@@ -28,11 +31,14 @@ class Point:
 
     size: int
     experiment: Experiment
+    version: Version
     mean: float | None = None
     low: float | None = None
     high: float | None = None
     base: float | None = None
     """What the untrained model reaches on the same questions."""
+    repeats: Sequence[float] = ()
+    """The measure of each training, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,11 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A series of experiments. `sentence` answers whether more examples would help."""
+    """A series of experiments. `sentence` answers whether more examples would help.
+
+    `is_mixed` says that points were measured again by judgements that not all of them have, so that all are shown by
+    those of their start.
+    """
 
     series: str
     arm: str
@@ -67,6 +77,7 @@ class Curve:
     gain: Gain | None
     sentence: str
     chart: LineChart | None
+    is_mixed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,8 @@ def curve_of(project: Project, series: str) -> Curve | None:
     for row in experiments:
         row.project = project
     arm = experiments[0].arms[-1]
-    points = [_point(row, arm) for row in experiments]
+    versions, is_mixed = _versions(experiments)
+    points = [_point(row, version, arm) for row, version in zip(experiments, versions, strict=True)]
     measured = [point for point in points if point.mean is not None]
     gain = _gain(measured, arm) if len(measured) == len(points) else None
     return Curve(
@@ -112,7 +124,7 @@ def curve_of(project: Project, series: str) -> Curve | None:
         open=[row for row in experiments if not State(row.state).is_over],
         stuck=[row for row in experiments if row.state in (State.FAILED, State.CANCELLED)],
         seeds=experiments[0].seeds, gain=gain, sentence=_sentence(gain, points, measured),
-        chart=_chart(series, measured, arm),
+        chart=_chart(series, measured, arm), is_mixed=is_mixed,
     )  # fmt: skip
 
 
@@ -152,17 +164,32 @@ def _size(experiment: Experiment) -> int:
     return int(experiment.counts.get("train", 0))
 
 
-def _point(experiment: Experiment, arm: str) -> Point:
-    size = _size(experiment)
-    arms = newest(experiment).arms
+def _versions(experiments: Sequence[Experiment]) -> tuple[list[Version], bool]:
+    """For each point the figures by the newest judgements, if these are the same for all; else those of the start."""
+    known = [versions_of(experiment) for experiment in experiments]
+    is_mixed = len({(versions[0].number > 0, versions[0].qrels) for versions in known}) > 1
+    return [versions[-1 if is_mixed else 0] for versions in known], is_mixed
+
+
+def _point(experiment: Experiment, version: Version, arm: str) -> Point:
+    size, arms = _size(experiment), version.arms
     if experiment.state != State.DONE or MAIN not in arms.get(arm, {}):
-        return Point(size, experiment)
+        return Point(size, experiment, version)
     found, base = arms[arm][MAIN], arms.get("zero_shot", {}).get(MAIN, {})
-    return Point(size, experiment, found["mean"], found["low"], found["high"], base.get("mean"))
+    repeats = _repeats(experiment, arm) if experiment.seeds > 1 and not version.number else []
+    return Point(size, experiment, version, found["mean"], found["low"], found["high"], base.get("mean"), repeats)
+
+
+def _repeats(experiment: Experiment, arm: str) -> list[float]:
+    """The measure of each training, as far as it is on the disk; later judgements keep only their mean."""
+    try:
+        return [read_json(folder / METRICS_FILE)["mean"][MAIN] for folder in evaluations(experiment).get(arm, [])]
+    except (SptarError, KeyError):
+        return []
 
 
 def _gain(points: Sequence[Point], arm: str) -> Gain | None:
-    scores = [scores_of(point.experiment, newest(point.experiment)).get(arm, {}).get(MAIN, {}) for point in points]
+    scores = [scores_of(point.experiment, point.version).get(arm, {}).get(MAIN, {}) for point in points]
     return expected_gain([point.size for point in points], scores)
 
 

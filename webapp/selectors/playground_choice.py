@@ -37,7 +37,7 @@ class Choice:
 
 
 def choice_of(project: Project, values: Mapping[str, str]) -> Choice:
-    """Read `q`, `run` and `arm`, or `model` (`3.sptar`) from a form. The newest packed model unless one is named."""
+    """Read `q`, `run` and `arm`, or `model` (`3.sptar`) from a form. Else the first of `trained_models`."""
     models = trained_models(project)
     run, arm = values.get("run", ""), values.get("arm", "")
     if values.get("model"):

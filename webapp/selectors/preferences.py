@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from math import comb
 
@@ -10,12 +11,13 @@ from webapp.selectors.words import plural
 
 _READ = 10_000  # choices
 _LIKELY = 0.05
-_LEAST = 6  # clear choices below which not even unanimity is unlikely to be chance: 2 / 2^5 > 0.05 > 2 / 2^6
+_SIGNS = {Preference.Choice.AFTER.value: 1, Preference.Choice.BEFORE.value: -1, Preference.Choice.SAME.value: 0}
+_LEAST = 6  # clear preferences below which not even unanimity is unlikely to be chance: 2 / 2^5 > 0.05 > 2 / 2^6
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Choices between a trained model and the search it stands against. `p` is None without a clear choice."""
+    """Questions by which side people prefer for them. `p` is None without one that has a clear preference."""
 
     after: int
     before: int
@@ -25,18 +27,24 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All choices."""
+        """All questions."""
         return self.after + self.before + self.same
 
 
 def tally_of(experiment: Experiment, arm: str, before: str) -> Tally:
-    """Count one choice for each person and question, the first one: asking the same again is no more evidence."""
+    """Count each question once, for the side that more people prefer; of each person the first choice.
+
+    The test takes what it counts as independent, and what several people say of one question is not.
+    """
     rows = Preference.objects.filter(experiment=experiment, arm=arm, before=before).exclude(choice="").order_by("id")
     votes: dict[tuple[int | None, str], str] = {}
     for person, text, choice in rows.values_list("person_id", "text", "choice")[:_READ]:
         votes.setdefault((person, text.casefold()), choice)
-    counts = [sum(choice == wanted for choice in votes.values()) for wanted in Preference.Choice.values]
-    return tally(*counts)
+    lead: Counter[str] = Counter()  # of the trained model, by question
+    for (_, text), choice in votes.items():
+        lead[text] += _SIGNS[choice]
+    leads = lead.values()
+    return tally(sum(one < 0 for one in leads), sum(one > 0 for one in leads), sum(one == 0 for one in leads))
 
 
 def tally(before: int, after: int, same: int) -> Tally:
@@ -60,7 +68,7 @@ def _sentence(before: int, after: int, same: int, p: float | None) -> str:
         f"{same} made no difference."
     )
     if p is None or clear < _LEAST:
-        return f"{counted} Too few to tell: at least {_LEAST} clear choices are needed."
+        return f"{counted} Too few to tell: at least {_LEAST} questions with a clear preference are needed."
     chance = (
         f"If both were equally good, so uneven a count would come about by chance in {_percent(p)} of such series "
         f"(exact sign test, p = {_digits(p)}, n = {clear})"

@@ -14,13 +14,13 @@ from webapp.models import Experiment, Judgement, Query
 from webapp.selectors import measured
 from webapp.selectors.comparisons import BASELINES, MAIN
 from webapp.selectors.hits import Card, cards_of
-from webapp.selectors.judgements import judgements_of
+from webapp.selectors.judgements import PLAYGROUND, counting, judgements_of
 from webapp.selectors.measured import Scores
 from webapp.selectors.words import arm_name
 
 SHOWN = 10
 _DEPTH = 100  # how deep a document's other place is looked for
-FROM_HERE = ("unjudged", "playground")
+FROM_HERE = ("unjudged", PLAYGROUND)
 """Sources of grades that can be given on this page: the first is given here, the second counts for no figure."""
 
 
@@ -66,6 +66,8 @@ class Results:
     columns: list[Column]
     to_judge: list[Card]
     left: int
+    gone: int
+    """Results that nobody has judged and nobody can: today's documents do not have them."""
     problem: str
     """Why nothing can be judged here; empty when it can."""
 
@@ -90,8 +92,9 @@ def results_of(
     ]
     to_judge = [] if problem else [cards[doc_id] for doc_id in _shuffled(shown, query_id) if _is_open(doc_id, judged)
                                    and doc_id in cards]  # fmt: skip
-    left = sum(not _counts(judged.get(card.doc_id, ())) for card in to_judge)
-    return Results(query_id, text, query, columns, to_judge, left, problem)
+    left = sum(counting(judged.get(card.doc_id, ())) is None for card in to_judge)
+    gone = sum(doc_id not in cards and counting(judged.get(doc_id, ())) is None for doc_id in shown)
+    return Results(query_id, text, query, columns, to_judge, left, gone, problem)
 
 
 def arms_shown(runs: Runs, arm: str, against: str) -> list[str]:
@@ -114,14 +117,18 @@ def _column(
         problem = "The stored results of this search are not on the disk any more."
         return Column(arm, arm_name(arm), [], value, 0, problem)
     entries = [
-        Entry(
-            rank, doc_id, cards.get(doc_id), judged[doc_id][0].grade if judged.get(doc_id) else None,
-            _counts(judged.get(doc_id, ())), _move(rank, doc_id, before) if before is not None else None,
-        )
+        _entry(rank, doc_id, cards.get(doc_id), judged.get(doc_id, ()), before)
         for rank, doc_id in enumerate(found[:SHOWN], 1)
-    ]  # fmt: skip
+    ]
     unjudged = sum(not entry.is_counted for entry in entries)
     return Column(arm, arm_name(arm), entries, value, unjudged, "")
+
+
+def _entry(rank: int, doc_id: str, card: Card | None, judged: Sequence[Judgement], before: list[str] | None) -> Entry:
+    counts = counting(judged)
+    shown = counts or next(iter(judged), None)
+    move = _move(rank, doc_id, before) if before is not None else None
+    return Entry(rank, doc_id, card, shown.grade if shown else None, counts is not None, move)
 
 
 def _move(rank: int, doc_id: str, before: list[str]) -> Move:
@@ -153,11 +160,6 @@ def _is_open(doc_id: str, judged: Mapping[str, Sequence[Judgement]]) -> bool:
     """Whether a document is to be judged here, or was judged here and may be changed."""
     rows = judged.get(doc_id, ())
     return not rows or rows[0].source in FROM_HERE
-
-
-def _counts(rows: Sequence[Judgement]) -> bool:
-    """Whether a document has a grade that counts for figures."""
-    return any(row.source != "playground" for row in rows)
 
 
 def _shuffled(doc_ids: Sequence[str], query_id: str) -> list[str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from webapp.models import StageRun, User, Verdict, WeakQuery
+from webapp.models import StageRun, State, User, Verdict, WeakQuery
+from webapp.selectors.questions import CLEANED_UP, dropped_by
 
 COLUMNS = (
     "question", "doc_id", "verdict", "reason", "kept", "generated", "arm", "rank", "loss", "dropped", "reviewer",
     "reviewed_at", "promoted", "experiment", "batch", "weak_id",
 )  # fmt: skip
-"""`question` is what counts now, an edit where there is one; `generated` is what the question writer wrote."""
+"""`question` is what counts now, an edit where there is one; `generated` is what the question writer wrote. `dropped`
+and `kept` are by the threshold of this experiment, whatever others do with the same questions."""
 
 Row = dict[str, str | int | float | bool | None]
 
@@ -25,6 +27,7 @@ _NEEDED = (
 def question_rows(stage: StageRun) -> Iterator[Row]:
     """The questions of a finished generate step, in the order they were written. Holds some thousand rows at a time."""
     people: dict[int, str] = {}
+    top_k = _threshold(stage)
     rows = WeakQuery.objects.filter(project_id=stage.experiment.project_id, batch=stage.folder).order_by("id")
     last = 0
     while some := list(rows.filter(id__gt=last).values(*_NEEDED)[:_AT_ONCE]):
@@ -32,14 +35,25 @@ def question_rows(stage: StageRun) -> Iterator[Row]:
         unknown = {row["reviewer_id"] for row in some} - people.keys() - {None}
         people.update({user.pk: str(user) for user in User.objects.filter(pk__in=unknown)})
         for row in some:
+            if top_k is not None:
+                row["dropped"] = dropped_by(top_k, row["dropped"], row["rank"])
             yield _row(stage, row, people)
 
 
 def is_kept(row: Row) -> bool:
-    """Whether a question takes part in training: by its verdict where there is one, else by clean-up and filter."""
-    if row["verdict"] == Verdict.REJECT:
+    """Whether a question takes part in training: by its verdict where there is one, else by clean-up and filter.
+
+    What clean-up dropped never does.
+    """
+    if row["verdict"] == Verdict.REJECT or row["dropped"] in CLEANED_UP:
         return False
     return row["verdict"] in (Verdict.ACCEPT, Verdict.EDIT) or not row["dropped"]
+
+
+def _threshold(stage: StageRun) -> int | None:
+    """That of the experiment's filter of these questions; None while it has not run."""
+    rows = StageRun.objects.filter(experiment=stage.experiment_id, stage="filter", state=State.DONE)
+    return next((row.config.get("top_k") for row in rows.only("arms", "config") if row.arms == stage.arms), None)
 
 
 def _row(stage: StageRun, row: dict[str, Any], people: dict[int, str]) -> Row:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
 
 from webapp.charts import Histogram, draw_histogram
@@ -31,7 +31,14 @@ REASONS = {
 }
 """Why a question was dropped: while writing (sptar_engine.prompting.cleanup) and by the filter."""
 
-_NO_QUESTION = frozenset(REASONS) - {"copy", "duplicate", "rank"}
+USABLE = ("", "copy", "duplicate", "rank")
+"""What `WeakQuery.dropped` says of a question that a filter has seen, so that a person can bring it into a training."""
+
+CLEANED_UP = frozenset(REASONS) - {*USABLE}
+"""Reasons of clean-up: no filter has seen such a question, and no training can use it."""
+
+THRESHOLD = ("", "rank")
+"""What `WeakQuery.dropped` says of a question that the threshold decides about; the other reasons stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,18 @@ class Questions:
     sentence: str
 
 
+def kept_by(top_k: int) -> Q:
+    """The questions that a filter with this threshold keeps, whichever filter wrote `WeakQuery.dropped`."""
+    return Q(dropped__in=THRESHOLD, rank__lte=top_k)
+
+
+def dropped_by(top_k: int, dropped: str, rank: int | None) -> str:
+    """Why such a filter drops a question; empty when it keeps it."""
+    if dropped not in THRESHOLD:
+        return dropped
+    return "" if rank is not None and rank <= top_k else "rank"
+
+
 def written(experiment: Experiment, stages: Sequence[StageRun]) -> list[Questions]:
     """The questions of each arm that has some written. Two queries an arm."""
     filters = {stage.arms[0]: stage for stage in stages if stage.stage == "filter"}
@@ -82,7 +101,7 @@ def written(experiment: Experiment, stages: Sequence[StageRun]) -> list[Question
 def _of_arm(experiment: Experiment, stage: StageRun, filtered: StageRun | None) -> Questions:
     rows = _newest(experiment, stage)
     metrics = stage.metrics
-    lengths = [len(row["start"].split()) for row in rows if row["dropped"] not in _NO_QUESTION]
+    lengths = [len(row["start"].split()) for row in rows if row["dropped"] not in CLEANED_UP]
     sentence = _read_filter(filtered)
     return Questions(
         arm=arm_name(stage.arms[0]),

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 
 from webapp.models import BulkReview, Project, Review, User, Verdict, WeakQuery
+from webapp.review_words import QUEUES
 from webapp.selectors.agreement import FEW, Agreement, measure
 from webapp.selectors.review_queues import of_people
 
@@ -111,9 +112,13 @@ def _of_people(rows: Sequence[Review]) -> list[Review]:
 
 
 def _by_question(project: Project, batch: str) -> dict[int, dict[int, str]]:
-    """Verdicts by person for each question that has a second opinion."""
+    """Verdicts by person for each question that has a second opinion, those that were given blind.
+
+    Whoever changes theirs on a page that lists everybody's (source list) is no longer blind.
+    """
     second = Review.objects.filter(weak=OuterRef("weak"), source="second")
     rows = of_people().filter(Exists(second), weak__project=project, weak__batch=batch, reviewer__isnull=False)
+    rows = rows.filter(source__in=list(QUEUES))
     found: dict[int, dict[int, str]] = defaultdict(dict)
     clear = rows.exclude(verdict=Verdict.UNSURE)
     for weak, reviewer, verdict in clear.values_list("weak_id", "reviewer_id", "verdict").iterator():

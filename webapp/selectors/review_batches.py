@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.http import Http404
 
 from webapp.models import Experiment, Project, StageRun, State, WeakQuery
 from webapp.selectors.words import arm_name
@@ -24,6 +25,8 @@ class Batch:
     is_written: bool
     is_filtered: bool
     """Whether BM25 has looked at them: ranks, risk and what is kept are known."""
+    top_k: int
+    """The threshold of this experiment's own filter; 0 while it has not run."""
 
     @property
     def project(self) -> Project:
@@ -47,26 +50,55 @@ def find(project: Project, number: int, arm: str) -> Batch | None:
     return next((batch for batch in _batches(project, list(stages)) if batch.arm == arm), None)
 
 
+def batch_or_404(project: Project, number: int, arm: str) -> Batch:
+    """The questions that an address names. Raises Http404 when there are none."""
+    batch = find(project, number, arm) if number < 2**31 else None
+    if batch is None:
+        raise Http404("There are no generated questions of that experiment.")
+    return batch
+
+
 def newest(project: Project) -> Batch | None:
     """The batch to review unless somebody chooses: the newest experiment's, the tuned question writer's if it has."""
-    # The points of a learning curve have other questions each; nobody means those.
-    batches = [batch for batch in latest(project) if not batch.experiment.series]
+    batches = latest(project)
     ofthe_newest = [batch for batch in batches if batch.experiment == batches[0].experiment]
     return next((batch for batch in ofthe_newest if batch.arm == _FIRST_ARM), ofthe_newest[0] if batches else None)
 
 
 def latest(project: Project) -> list[Batch]:
-    """Batches of the latest experiments, the newest first; one that several experiments share, once for each."""
-    numbers = project.experiments.order_by("-number").values("number")[:_LATEST]
-    newest_number = max((row["number"] for row in numbers), default=0)
-    stages = _stages(project).filter(experiment__number__gt=newest_number - _LATEST)
-    return _batches(project, list(stages))
+    """Batches of the latest experiments, the newest first; one that several experiments share, once for each.
+
+    Learning curves are left out: each of their points has other questions, and nobody means those.
+    """
+    written = project.experiments.filter(series="", stages__stage="generate", stages__folder__gt="").distinct()
+    numbers = list(written.order_by("-number").values_list("number", flat=True)[:_LATEST])
+    return _batches(project, list(_stages(project).filter(experiment__number__in=numbers)))
+
+
+def last_filter(project: Project, batch: str) -> StageRun | None:
+    """The filter whose threshold `WeakQuery.dropped` tells: that of the newest experiment which has filtered a batch.
+
+    The points of a learning curve come after all others. Two queries.
+    """
+    rows = StageRun.objects.filter(experiment__project=project, stage="generate", folder=batch)
+    written = dict(rows.values_list("experiment", "arms"))
+    filters = StageRun.objects.filter(experiment__in=written, stage="filter", state=State.DONE)
+    found = filters.select_related("experiment").only(
+        "arms", "config", "experiment__number", "experiment__name", "experiment__series"
+    )
+    looked = (row for row in found if set(row.arms) & set(written[row.experiment_id]))
+    return max(looked, key=lambda row: precedence(row.experiment), default=None)
+
+
+def precedence(experiment: Experiment) -> tuple[bool, int]:
+    """The larger one's filter says what is kept of questions that several experiments share."""
+    return not experiment.series, experiment.number
 
 
 def _stages(project: Project) -> QuerySet[StageRun]:
     rows = StageRun.objects.filter(experiment__project=project, stage__in=["generate", "filter"])
-    columns = ("stage", "arms", "state", "folder", "experiment__number", "experiment__name", "experiment__corpus",
-               "experiment__series")  # fmt: skip
+    columns = ("stage", "arms", "state", "folder", "config", "experiment__number", "experiment__name",
+               "experiment__corpus", "experiment__series")  # fmt: skip
     return rows.select_related("experiment").only(*columns, "experiment__project").order_by(
         "-experiment__number", "position"
     )  # fmt: skip
@@ -74,7 +106,7 @@ def _stages(project: Project) -> QuerySet[StageRun]:
 
 def _batches(project: Project, stages: Sequence[StageRun]) -> list[Batch]:
     filtered = {
-        (row.experiment_id, arm)
+        (row.experiment_id, arm): int(row.config.get("top_k", 0))
         for row in stages
         for arm in row.arms
         if row.stage == "filter" and row.state == State.DONE
@@ -84,7 +116,10 @@ def _batches(project: Project, stages: Sequence[StageRun]) -> list[Batch]:
         row.experiment.project = project
         if row.stage == "generate" and row.folder:
             found += [
-                Batch(row.experiment, arm, row.folder, row.state == State.DONE, (row.experiment_id, arm) in filtered)
+                Batch(
+                    row.experiment, arm, row.folder, row.state == State.DONE,
+                    is_filtered=(row.experiment_id, arm) in filtered, top_k=filtered.get((row.experiment_id, arm), 0),
+                )
                 for arm in row.arms
-            ]
+            ]  # fmt: skip
     return found

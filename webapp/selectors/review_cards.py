@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from django.db.models.functions import Left
 
 from webapp.marks import Part, mark
 from webapp.models import Document, ReviewStep, User, WeakQuery
-from webapp.selectors.questions import REASONS
+from webapp.selectors.questions import REASONS, USABLE
 from webapp.selectors.review_batches import Batch
 
 STRIP = 10
@@ -30,6 +31,16 @@ class Card:
     """The document goes on."""
     dropped: str
     """Why clean-up or filter dropped it, in words."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a training can use it; not when clean-up dropped it."""
+        return self.weak.dropped in USABLE
+
+    @property
+    def surprise(self) -> float:
+        """Perplexity: out of how many words the question writer seems to have picked each one."""
+        return math.exp(self.weak.loss or 0.0)
 
     @property
     def has_document(self) -> bool:

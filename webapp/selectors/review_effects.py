@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import BooleanField, Case, Count, Exists, OuterRef, QuerySet, Value, When
 
 from sptar_engine.experiment import DECISIONS
-from webapp.models import Change, Experiment, Project, StageRun, State, Verdict, WeakQuery
+from webapp.models import Change, Document, Experiment, Project, StageRun, State, Verdict, WeakQuery
+from webapp.selectors.questions import USABLE, kept_by
 from webapp.selectors.review_batches import Batch
+from webapp.selectors.verdict_counts import BOUND
 from webapp.selectors.words import arm_name, plural
 
 WANTED = (Verdict.ACCEPT, Verdict.EDIT)
@@ -27,7 +29,8 @@ _RETRAINED = 5  # experiments with verdicts that are listed
 class Effect:
     """The verdicts on a batch as they are now, against a training without any.
 
-    `before` and `after` are questions and examples in the training set; the other numbers are of verdicts.
+    `before` and `after` are questions and examples in the training set; the other numbers are of verdicts. What is
+    kept is by the threshold of the batch's own experiment. `promotable` is counted up to BOUND.
     """
 
     before: int
@@ -69,7 +72,7 @@ class Effect:
     def _replaced(self) -> str:
         if not self.replaced:
             return ""
-        return f"{self._does('reword')} {self.replaced:,} {plural(self.replaced, 'question')}"
+        return f"{self._does('edit')} {self.replaced:,} {plural(self.replaced, 'question')}"
 
     def _added(self) -> str:
         return f"{self._does('bring')} back {self.added:,} that the filter had dropped" if self.added else ""
@@ -91,8 +94,13 @@ class Retrained:
     """Its verdicts are the ones there are now, as far as their numbers tell."""
 
 
-def effect_of(batch: Batch) -> Effect:
-    """Two or three queries; they count the rows of the batch that have a verdict."""
+def effect_of(batch: Batch) -> Effect | None:
+    """None before the filter has run: nobody knows yet what is in the training. Three queries.
+
+    They count the rows of the batch that have a verdict. One on a question that clean-up dropped changes nothing.
+    """
+    if not batch.is_filtered:
+        return None
     counts = _counts(batch)
     kept = {verdict: counts[verdict, True] for verdict in Verdict.values}
     dropped = {verdict: counts[verdict, False] for verdict in Verdict.values}
@@ -103,14 +111,22 @@ def effect_of(batch: Batch) -> Effect:
     return Effect(
         before=before, after=before - removed + added, removed=removed, replaced=kept["edit"], added=added,
         confirmed=kept["accept"], pointless=dropped["reject"], flagged=kept["unsure"] + dropped["unsure"],
-        promotable=promotable(batch.project, batch.folder).count(),
+        promotable=promotable(batch.project, batch.folder)[:BOUND].count(),
     )  # fmt: skip
 
 
 def promotable(project: Project, batch: str) -> QuerySet[WeakQuery]:
-    """Questions of a batch that may become examples: somebody wants them, nobody contests them, none is one yet."""
-    rows = WeakQuery.objects.filter(project=project, batch=batch, verdict__in=WANTED)
-    return rows.filter(disputed=False, promoted=None)
+    """Questions of a batch that may become examples: wanted, uncontested, no examples yet, with a document in use."""
+    rows = WeakQuery.objects.filter(project=project, batch=batch, verdict__in=WANTED, dropped__in=USABLE)
+    rows = rows.filter(disputed=False, promoted=None)
+    return rows.filter(Exists(Document.objects.filter(corpus=project.corpus_id, doc_id=OuterRef("doc_id"))))
+
+
+def least_risky(project: Project, batch: str, limit: int) -> list[WeakQuery]:
+    """The first of those that may become examples. An index answers for each pair of values, however many there are."""
+    rows = promotable(project, batch).order_by("risk", "-id")
+    found = [row for why in USABLE for verdict in WANTED for row in rows.filter(dropped=why, verdict=verdict)[:limit]]
+    return sorted(found, key=lambda row: (row.risk, -row.pk))[:limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class Reviewed:
 
 
 def reviewed_arms(experiment: Experiment, batches: Mapping[str, str]) -> list[Reviewed]:
-    """The arms whose questions (`batches` by arm) somebody has accepted, rejected or reworded. One query."""
+    """The arms whose questions (`batches` by arm) somebody has accepted, rejected or edited. One query."""
     rows = WeakQuery.objects.filter(
         project_id=experiment.project_id, batch__in=batches.values(), verdict__in=DECIDED
     ).order_by()
@@ -177,7 +193,7 @@ def _trained(train: StageRun, base: StageRun | None) -> str:
     hard = f" ({negatives:,} as hard {plural(negatives, 'negative')})" if negatives else ""
     edited, accepted = (int(train.metrics.get(f"{kind}_pairs", 0)) for kind in ("edited", "accepted"))
     return (
-        f"Trained on {after:,} pairs{against}: {rejected:,} rejected{hard}, {edited:,} reworded, {accepted:,} accepted."
+        f"Trained on {after:,} pairs{against}: {rejected:,} rejected{hard}, {edited:,} edited, {accepted:,} accepted."
     )
 
 
@@ -186,12 +202,11 @@ def _pairs(train: StageRun) -> int:
 
 
 def _counts(batch: Batch) -> Counter[tuple[str, bool]]:
-    """Verdicts by whether the filter had kept the question."""
-    rows = batch.questions.filter(verdict__in=Verdict.values).order_by().values_list("verdict", "dropped")
-    found: Counter[tuple[str, bool]] = Counter()
-    for verdict, dropped, count in rows.annotate(Count("pk")):
-        found[verdict, not dropped] += count
-    return found
+    """Verdicts by whether the experiment's own filter has kept the question."""
+    is_kept = Case(When(kept_by(batch.top_k), then=True), default=Value(False), output_field=BooleanField())
+    rows = batch.questions.filter(verdict__in=Verdict.values).filter(dropped__in=USABLE).order_by()
+    counted = rows.annotate(is_kept=is_kept).values_list("verdict", "is_kept").annotate(Count("pk"))
+    return Counter({(verdict, kept): count for verdict, kept, count in counted})
 
 
 def _now(batch: Batch) -> dict[str, int]:

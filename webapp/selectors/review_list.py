@@ -15,6 +15,8 @@ from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Coalesce, Left
 
 from webapp.models import Project, WeakQuery
+from webapp.selectors.questions import USABLE
+from webapp.selectors.review_effects import WANTED
 from webapp.selectors.review_likeness import likeness
 
 PAGE = 50
@@ -43,6 +45,8 @@ class Filter:
     """Id of a question."""
     how: str = ""
     """In which way it is to be like that one (webapp.review_words.LIKENESS)."""
+    usable: bool = False
+    """Without what clean-up dropped: no training can use it."""
 
     @property
     def is_set(self) -> bool:
@@ -53,11 +57,11 @@ class Filter:
         """The values that are set, as an address or a row keeps them."""
         return {name: value for name, value in asdict(self).items() if value}
 
-    def unreviewed(self) -> Filter | None:
-        """The filter of those that have no verdict yet; None where it asks for questions that have one."""
+    def open_to(self, verdict: str) -> Filter | None:
+        """Those that have no verdict yet and can get this one; None where it asks for questions that have one."""
         if self.verdict not in ("", "none") or self.reason or self.who or self.disputed:
             return None
-        return replace(self, verdict="none")
+        return replace(self, verdict="none", usable=verdict in WANTED)
 
     def indexed(self, rows: QuerySet[WeakQuery]) -> QuerySet[WeakQuery]:
         """The part of the filter that an index answers in the order of the ids."""
@@ -73,7 +77,7 @@ class Filter:
     def has_rest(self) -> bool:
         """Whether anything is left to try row by row."""
         narrowed = self.disputed and (self.verdict or self.kept)
-        return bool(self.text or self.reason or self.who or self.rank or self.how or narrowed)
+        return bool(self.text or self.reason or self.who or self.rank or self.how or self.usable or narrowed)
 
     def rest(self, rows: QuerySet[WeakQuery]) -> QuerySet[WeakQuery]:
         """The other conditions, written so that no index is tempted to answer them in an order of its own."""
@@ -81,6 +85,8 @@ class Filter:
             rows = rows.annotate(said=_plain("verdict")).filter(said="" if self.verdict == "none" else self.verdict)
         if self.disputed and self.kept:
             rows = rows.annotate(why=_plain("dropped")).filter(why="" if self.kept == "yes" else self.kept)
+        if self.usable:
+            rows = rows.annotate(fate=_plain("dropped")).filter(fate__in=USABLE)
         if self.reason:
             rows = rows.filter(reason=self.reason)
         if self.who:

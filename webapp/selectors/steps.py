@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from sptar_engine.data.splits import MIN_TRAIN
 from webapp.models import Experiment, Project, Query, Role, Split, StageRun, State, Upload
+from webapp.selectors.review_queues import SAMPLE_SIZE
 from webapp.selectors.thresholds import ENOUGH_TRAIN, FEW_TRAIN, MIN_EXAMPLES
 from webapp.selectors.uploads import WORKING, errand_states
 from webapp.selectors.verdict_counts import BOUND, VerdictCounts, columns, counts_of
@@ -40,9 +41,6 @@ _WHAT = {
     "download": "the trained search model is packed and checked",
 }
 _AFTER_REVIEW = ("train", "compare", "download")  # what verdicts change
-SAMPLE = 50
-"""Questions of the random sample by which people see whether the rest is good enough (PAGES)."""
-
 OPTIONAL = frozenset({"review"})
 """Steps that nothing waits for."""
 
@@ -304,7 +302,7 @@ def _of_experiment(project: Project, facts: _Facts, key: str, is_ready: bool) ->
         why = f"Examples or documents have changed since experiment {experiment.number}: {who}."
         new = _new_experiment(project, facts)
         return Step(key, name, _OUTDATED, "Out of date", why, new if key == "tune" else url)
-    if state == _DONE and key in _AFTER_REVIEW and not facts.verdicts.are_used:
+    if state == _DONE and key in _AFTER_REVIEW and facts.verdicts.is_sampled and not facts.verdicts.are_used:
         again = reverse("retrain", args=[project.slug, experiment.number])
         can_start = key == "train" and facts.may_edit
         return Step(key, name, _OUTDATED, "Out of date", _unused_verdicts(facts), again if can_start else url)
@@ -363,17 +361,20 @@ def _review(project: Project, facts: _Facts) -> Step:
 
 
 def _reviewed(facts: _Facts) -> tuple[str, str, str]:
-    given = facts.verdicts.given
-    if not given:
-        return _READY, "Not started", f"Read {SAMPLE} generated questions, drawn at random, and see how many are good."
-    label = f"{given:,}{'+' if given >= BOUND else ''} {_plural(given, 'verdict')}"
-    if given < SAMPLE:
-        need = SAMPLE - given
-        return _READY, label, f"{need} more {_plural(need, 'verdict')} tell how good the generated questions are."
-    if not facts.verdicts.are_used:
+    found = facts.verdicts
+    if not found.given:
+        size = SAMPLE_SIZE
+        return _READY, "Not started", f"Read {size} generated questions, drawn at random, and see how many are good."
+    label = f"{found.given:,}{'+' if found.given >= BOUND else ''} {_plural(found.given, 'verdict')}"
+    if not found.is_sampled:
+        need, size = found.sample - found.looked_at, found.sample
+        return _READY, label, f"{need} of {size} random questions are left; they tell how good all of them are."
+    if not found.are_used:
         who = "the search model can be trained with them" if facts.may_edit else "an editor can train with them"
         return _READY, label, f"These verdicts are in no training yet: {who}."
-    return _DONE, label, "The search model is trained with these verdicts."
+    if found.used:
+        return _DONE, label, "The search model is trained with these verdicts."
+    return _DONE, label, "The random sample is reviewed, and no verdict changes the training."
 
 
 def _plural(count: int, noun: str) -> str:

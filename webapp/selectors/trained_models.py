@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from sptar_engine.experiment import ARMS
 from sptar_engine.serving.library import MAX_LENGTH
@@ -73,9 +74,13 @@ class TrainedModel:
 
 
 def trained_models(project: Project) -> list[TrainedModel]:
-    """The models that may be tried, the newest experiment's first, and of each the packed one first. One query."""
+    """The models that may be tried, the newest experiment's first, and of each the packed one first. One query.
+
+    Points of learning curves stand after all others: they learned from fewer examples on purpose.
+    """
     rows = StageRun.objects.filter(experiment__project=project, stage="train", state=State.DONE).exclude(folder="")
-    rows = rows.select_related("experiment").order_by("-experiment__number", "-position")
+    rows = rows.annotate(is_point=~Q(experiment__series="")).select_related("experiment")
+    rows = rows.order_by("is_point", "-experiment__number", "-position")
     found = [TrainedModel(_with(project, row)) for row in rows.defer(*_UNREAD)[: 3 * LISTED] if not repeat_of(row)]
     return found[:LISTED]
 

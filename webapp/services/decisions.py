@@ -18,7 +18,7 @@ from django.db.models import F
 from sptar_engine.artifacts import sha256_json
 from webapp.chunks import chunks
 from webapp.models import Decision, Judgement, Project, Query, SkippedDocument, User
-from webapp.selectors.judgements import MIN_GRADE
+from webapp.selectors.judgements import MIN_GRADE, PLAYGROUND
 from webapp.services import counters, events, splits
 
 Fence = Callable[[], AbstractContextManager[Any]]
@@ -176,7 +176,8 @@ def _examples(rows: Rows) -> dict[int, tuple[str, str, str, dict[str, int]]]:
     """What a snapshot reads of the rows: the questions that are examples, and the grades that count for them."""
     grades: dict[int, dict[str, int]] = {}
     for row in sorted(rows["judgement"].values(), key=lambda row: (not row["settled"], row["id"])):
-        grades.setdefault(row["query_id"], {}).setdefault(row["doc_id"], row["grade"])
+        if row["source"] != PLAYGROUND:
+            grades.setdefault(row["query_id"], {}).setdefault(row["doc_id"], row["grade"])
     return {
         pk: (row["query_id"], row["text"], row["split"], grades[pk])
         for pk, row in rows["query"].items()

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from webapp.chunks import chunks
 from webapp.models import Document, Grade, Judgement, Project, Query, User
-from webapp.selectors.judgements import judgements_of, state_of
+from webapp.selectors.judgements import PLAYGROUND, judgements_of, state_of
 from webapp.services import guidelines
 from webapp.services.decisions import Conflict, step
 from webapp.services.events import about_question
@@ -93,6 +93,13 @@ def settle(*, query: Query, doc_id: str, grade: int, actor: User, seen: str) -> 
             _change(rows[0], query, grade, actor, "settling")
         else:
             _add(query, doc_id, grade, actor, "settling", settled=True)
+
+
+def keep_tried(query: Query) -> None:
+    """Within a step that makes a tried question an example: its grades of the playground count from then on."""
+    rows = Judgement.objects.filter(query=query, source=PLAYGROUND)
+    rows.filter(settled=True).update(source="settling")
+    rows.filter(settled=False).update(source="labelling")
 
 
 def version_of(rows: Sequence[Judgement]) -> str:

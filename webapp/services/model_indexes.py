@@ -27,9 +27,12 @@ def prepare(*, found: TrainedModel, actor: User | None) -> Errand:
 
 
 def prepare_packed(*, experiment: Experiment, arm: str) -> Errand | None:
-    """The same for a model that was packed just now, where it does not take long; None where it does."""
+    """The same for a model that was packed just now, where it does not take long; None where it does.
+
+    A point of a learning curve is left until somebody wants to try it: it is trained for its figures.
+    """
     corpus = experiment.project.corpus
-    if corpus is None or not corpus.sha256 or corpus.documents > _UNASKED:
+    if experiment.series or corpus is None or not corpus.sha256 or corpus.documents > _UNASKED:
         return None
     try:
         found = find_model(experiment, arm)

@@ -29,6 +29,7 @@ from webapp.services import errands, events
 from webapp.services.decisions import Fence
 from webapp.services.pair_checks import MAX_ROWS, Checked, LeftOut, Tick, against_project, among_themselves
 from webapp.services.pair_writing import write
+from webapp.services.uploads import UploadMoved
 from webapp.uploads import ReceivedFile
 
 KIND = "pairs.import"
@@ -85,7 +86,7 @@ def check(*, upload: Upload, tick: Tick = lambda done: None, fence: Fence = tran
 
 
 def accept(*, upload: Upload, actor: User) -> None:
-    """Import the good rows and leave the others out."""
+    """Import the good rows and leave the others out. Raises UploadMoved for an import that has gone on."""
     checked = _checked(upload) if _Files.of(upload).are_small() else None
     with transaction.atomic():
         _move(upload, Stage.QUESTION, Stage.IMPORTING)
@@ -96,7 +97,7 @@ def accept(*, upload: Upload, actor: User) -> None:
 
 
 def discard(*, upload: Upload, actor: User) -> None:
-    """Import nothing."""
+    """Import nothing. Raises UploadMoved for an import that has gone on."""
     with transaction.atomic():
         _move(upload, Stage.QUESTION, Stage.REFUSED, error="You chose to import nothing.")
         events.record("upload.discarded", project=upload.project, actor=actor, **events.about_upload(upload))
@@ -283,6 +284,6 @@ def _problem(bad: BadRow) -> dict[str, Any]:
 def _move(upload: Upload, before: Upload.Stage, after: Upload.Stage, **values: Any) -> None:
     """One conditional update, so that two people or two attempts never take the same step."""
     if not Upload.objects.filter(pk=upload.pk, stage=before).update(stage=after, **values):
-        raise InputError("This import has gone on meanwhile. Look at it once more.")
+        raise UploadMoved("This import has gone on meanwhile. Look at it once more.")
     for name, value in {"stage": after, **values}.items():
         setattr(upload, name, value)

@@ -12,13 +12,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from webapp.models import Project, Query, Split, User
+from webapp.selectors.judgements import PLAYGROUND
 from webapp.services import decisions, events, judgements
 from webapp.services.decisions import step
 from webapp.services.events import about_question
 from webapp.services.queries import clean, new_ids, shorten, text_key
-
-SOURCE = "playground"
-"""Origin of the questions and source of the grades; also why such a question is skipped."""
 
 USES: Mapping[str, str] = {Split.TEST: "a test question", Split.TRAIN: "an example to learn from"}
 """What a tried question may be saved as."""
@@ -44,7 +42,7 @@ def grade(*, project: Project, text: str, doc_id: str, grade: int | None, actor:
             query = _make(project, text, actor)
             query.save(force_insert=True)
             events.record("query.tried", project=project, actor=actor, **about_question(query))
-        judgements.grade(query=query, doc_id=doc_id, grade=grade, actor=actor, seen=seen, source=SOURCE)
+        judgements.grade(query=query, doc_id=doc_id, grade=grade, actor=actor, seen=seen, source=PLAYGROUND)
     return query
 
 
@@ -71,6 +69,7 @@ def save(*, project: Project, text: str, split: str, actor: User) -> Query:
             row.skip_reason, row.split, row.split_fixed = "", split, True
             row.revision += 1 if query else 0
             row.save()
+            judgements.keep_tried(row)
             if query is None:
                 doing.made["query"].append(row.pk)
     return row
@@ -82,6 +81,6 @@ def _find(project: Project, text: str) -> Query | None:
 
 def _make(project: Project, text: str, actor: User) -> Query:
     return Query(
-        project=project, query_id=new_ids(project, [text])[0], text=text, normalised=text_key(text), origin=SOURCE,
-        status=Query.Status.SKIPPED, skip_reason=SOURCE, author=actor,
+        project=project, query_id=new_ids(project, [text])[0], text=text, normalised=text_key(text), origin=PLAYGROUND,
+        status=Query.Status.SKIPPED, skip_reason=PLAYGROUND, author=actor,
     )  # fmt: skip

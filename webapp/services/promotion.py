@@ -1,4 +1,4 @@
-"""Generated questions that become examples: accepted or reworded by a person, for training alone.
+"""Generated questions that become examples: accepted or edited by a person, for training alone.
 
 They teach the question writer in the next round of tuning. They never measure anything: what a model wrote is no
 held-out and no test example.
@@ -6,14 +6,14 @@ held-out and no test example.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 
 from webapp.chunks import chunks
 from webapp.models import Document, Judgement, Project, Query, Split, User, Verdict, WeakQuery
-from webapp.selectors.review_effects import WANTED, promotable
+from webapp.selectors.review_effects import WANTED, least_risky
 from webapp.services import guidelines
 from webapp.services.decisions import step
 from webapp.services.queries import ANSWERS, clean, new_ids, shorten, text_key
@@ -37,22 +37,26 @@ def promote(*, project: Project, actor: User, weak: WeakQuery) -> Query:
     if weak.project_id != project.pk:
         raise ValidationError("This project has no such question.")
     if weak.verdict not in WANTED:
-        raise ValidationError("Only a question that somebody accepted or reworded can become an example.")
+        raise ValidationError("Only a question that somebody accepted or edited can become an example.")
     if weak.disputed:
         raise ValidationError("People disagree about this question. Settle that first.")
     done = _promote(project, actor, [weak.pk], f"Made an example of “{shorten(weak.text)}”")
     weak.refresh_from_db()
     if done.lost:
         raise ValidationError("Its document is not in the version of the documents that is in use.")
-    if weak.promoted is None:
+    if done.known or weak.promoted is None:
         raise ValidationError("This question is among the examples already.")
     return weak.promoted
 
 
 def promote_all(*, project: Project, actor: User, batch: str) -> Promoted:
-    """Make examples of the accepted and reworded questions of a batch, the least risky first, MAX_AT_ONCE at most."""
-    rows = promotable(project, batch).order_by("risk", "id")
-    return _promote(project, actor, list(rows.values_list("pk", flat=True)[:MAX_AT_ONCE]), "Made examples")
+    """Make examples of the accepted and edited questions of a batch, the least risky first, MAX_AT_ONCE at most.
+
+    Those that are among the examples already count with these and are not looked at again; those whose document is not
+    in the version in use are passed over.
+    """
+    rows = least_risky(project, batch, MAX_AT_ONCE)
+    return _promote(project, actor, [row.pk for row in rows], "Made examples")
 
 
 def _promote(project: Project, actor: User, ids: Sequence[int], label: str) -> Promoted:
@@ -60,24 +64,25 @@ def _promote(project: Project, actor: User, ids: Sequence[int], label: str) -> P
     with step(project=project, actor=actor, kind="query.promoted", label=label) as doing:
         rows = _unpromoted(project, ids)
         present = _present(project, {row.doc_id for row in rows})
-        known = _known(project, [text_key(_text(row)) for row in rows])
+        rows_there = [row for row in rows if row.doc_id in present]
+        known = _known(project, [text_key(_text(row)) for row in rows_there])
         queries: dict[str, Query] = {}
         origins: dict[str, WeakQuery] = {}
-        for row in rows:
+        for row in rows_there:
             key = text_key(_text(row))
-            if row.doc_id in present and key not in known and key not in queries:
+            if key not in known and key not in queries:
                 queries[key], origins[key] = _question(project, actor, row), row
         made = list(queries.values())
         for query, query_id in zip(made, new_ids(project, [query.text for query in made]), strict=True):
             query.query_id = query_id
         Query.objects.bulk_create(made)
         _judge(project, actor, queries, origins)
+        _name_examples(rows_there, known | {key: query.pk for key, query in queries.items()})
         doing.made["query"] += [query.pk for query in made]
         doing.facts["questions"] = len(made)
         if len(made) != 1 or len(ids) != 1:
             doing.label = f"Made {len(made)} examples of generated questions"
-    lost = sum(row.doc_id not in present for row in rows)
-    return Promoted(len(made), len(rows) - len(made) - lost, lost)
+    return Promoted(len(made), len(rows_there) - len(made), len(rows) - len(rows_there))
 
 
 def _unpromoted(project: Project, ids: Sequence[int]) -> list[WeakQuery]:
@@ -100,13 +105,20 @@ def _present(project: Project, doc_ids: set[str]) -> set[str]:
     return found
 
 
-def _known(project: Project, keys: Sequence[str]) -> set[str]:
-    """Keys of questions that are examples already, whatever they are used for."""
-    found: set[str] = set()
+def _known(project: Project, keys: Sequence[str]) -> dict[str, int]:
+    """Questions that are examples already, by key, whatever they are used for."""
+    found: dict[str, int] = {}
     for some in chunks(keys):
         rows = Query.objects.filter(project=project, normalised__in=some)
-        found.update(rows.values_list("normalised", flat=True))
+        found.update(rows.values_list("normalised", "pk"))
     return found
+
+
+def _name_examples(rows: Sequence[WeakQuery], examples: Mapping[str, int]) -> None:
+    """Each question names its example, made of it or there before, so that it is not offered again."""
+    for row in rows:
+        row.promoted_id = examples[text_key(_text(row))]
+    WeakQuery.objects.bulk_update(rows, ["promoted"], batch_size=100)
 
 
 def _question(project: Project, actor: User, row: WeakQuery) -> Query:
@@ -118,7 +130,7 @@ def _question(project: Project, actor: User, row: WeakQuery) -> Query:
 
 
 def _judge(project: Project, actor: User, queries: dict[str, Query], origins: dict[str, WeakQuery]) -> None:
-    """Whoever accepted the question has judged its document; the question names its example."""
+    """Whoever accepted the question has judged its document."""
     guideline = guidelines.current(project)
     Judgement.objects.bulk_create(
         Judgement(
@@ -127,6 +139,3 @@ def _judge(project: Project, actor: User, queries: dict[str, Query], origins: di
         )
         for key, query in queries.items()
     )  # fmt: skip
-    for key, row in origins.items():
-        row.promoted = queries[key]
-    WeakQuery.objects.bulk_update(origins.values(), ["promoted"], batch_size=100)

@@ -17,7 +17,7 @@ from webapp.models import Decision, Judgement, Project, Query, Split, User
 from webapp.services import guidelines
 from webapp.services.decisions import Conflict, step
 from webapp.services.events import about_question
-from webapp.services.judgements import must_exist
+from webapp.services.judgements import keep_tried, must_exist
 
 MAX_TEXT = 2000  # characters
 MAX_AT_ONCE = 200
@@ -126,6 +126,7 @@ def flag(*, query: Query, actor: User, flagged: bool) -> Query:
 def finish(*, query: Query, actor: User) -> Query:
     """Say that a question is judged as far as it will be."""
     with _change(query, actor, "query.finished", f"Finished “{shorten(query.text)}”") as row:
+        keep_tried(row)
         row.status, row.skip_reason = Query.Status.DONE, ""
     return row
 
@@ -143,6 +144,7 @@ def skip(*, query: Query, actor: User, reason: str) -> Query:
 def reopen(*, query: Query, actor: User) -> Query:
     """Take a finished or skipped question up again."""
     with _change(query, actor, "query.reopened", f"Took up “{shorten(query.text)}” again") as row:
+        keep_tried(row)
         row.status, row.skip_reason = Query.Status.OPEN, ""
     return row
 

@@ -1,6 +1,6 @@
 """Judgements of a later day for an experiment that is over: kept as a version, by which its runs are measured anew.
 
-Only judgements of its own test questions count, and none that was given in the playground.
+Only judgements of its own test questions count (webapp.selectors.judgements says which).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from itertools import groupby
 from typing import Any
 
 from django.db.models import Max
@@ -24,11 +23,10 @@ from webapp.chunks import chunks
 from webapp.models import Document, Errand, Experiment, Judgement, Query, Rescoring, State, User
 from webapp.places import qrels_folder
 from webapp.selectors import measured
+from webapp.selectors.judgements import effective
 from webapp.services import errands, events
 
 KIND = "experiment.rescore"
-PLAYGROUND = "playground"
-"""The source of grades that stay out of every figure."""
 
 _NAME = 32  # hex digits
 
@@ -124,14 +122,12 @@ def _same_questions(experiment: Experiment, texts: Mapping[str, str]) -> dict[st
 
 
 def _graded(experiment: Experiment, queries: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """The grades that count, by query id and document: the settled one, else that of the first judge."""
+    """The grades that count, by query id and document."""
     names = {pk: query_id for query_id, pk in queries.items()}
     graded: dict[str, dict[str, int]] = {}
     for some in chunks(names):
-        rows = Judgement.objects.filter(query_id__in=some).exclude(source=PLAYGROUND)
-        ordered = rows.order_by("query_id", "doc_id", "-settled", "id").values_list("query_id", "doc_id", "grade")
-        for (query, doc_id), found in groupby(ordered, key=lambda row: row[:2]):
-            graded.setdefault(names[query], {})[doc_id] = next(iter(found))[2]
+        for found in effective(Judgement.objects.filter(query_id__in=some)):
+            graded.setdefault(names[found.query], {})[found.doc_id] = found.grade
     present = _present(experiment, {doc_id for grades in graded.values() for doc_id in grades})
     return {
         query_id: {doc_id: grade for doc_id, grade in grades.items() if doc_id in present}

@@ -23,6 +23,8 @@ _ALLOWED = (Verdict.ACCEPT, Verdict.REJECT, Verdict.UNSURE)
 def start(*, project: Project, batch: str, chosen: Filter, verdict: str, reason: str = "", actor: User) -> BulkReview:
     """Ask for a verdict on all questions of the filter that have none. A second click finds the first one's work.
 
+    Accepting leaves out what clean-up dropped, as `reviews.give` refuses it.
+
     Raises ValidationError for a verdict that needs a person to look, an unknown reason, and an empty batch.
     """
     if verdict not in _ALLOWED or (reason and (verdict != Verdict.REJECT or reason not in REJECT_REASONS)):

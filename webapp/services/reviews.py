@@ -19,6 +19,8 @@ from django.utils import timezone
 from webapp.chunks import chunks
 from webapp.models import BulkReview, Project, Review, ReviewLease, ReviewStep, User, Verdict, WeakQuery
 from webapp.review_words import REJECT_REASONS, SOURCES, verdict_words
+from webapp.selectors.questions import CLEANED_UP, REASONS
+from webapp.selectors.review_effects import WANTED
 from webapp.selectors.review_verdicts import in_order, is_disputed, state_of
 from webapp.services import events, guidelines, review_leases
 from webapp.services.decisions import Conflict
@@ -40,8 +42,8 @@ def give(
     """Keep a person's verdict on a question; their earlier one, if any, is replaced, and other people's stay.
 
     The same verdict again changes nothing. An edit (`text`) that leaves the question as it is counts as accepting it.
-    Raises ValidationError for a verdict, reason, text or source that is not allowed, and for a question that the
-    project does not have.
+    Raises ValidationError for a verdict, reason, text or source that is not allowed, also for one that would use what
+    clean-up dropped, and for a question that the project does not have.
     """
     if source not in SOURCES:
         raise ValidationError(f"“{source[:40]}” is no source of a verdict; allowed are {', '.join(SOURCES)}.")
@@ -147,6 +149,11 @@ def _checked(row: WeakQuery, verdict: str, reason: str, text: str) -> dict[str, 
     if reason and (verdict != Verdict.REJECT or reason not in REJECT_REASONS):
         allowed = ", ".join(REJECT_REASONS)
         raise ValidationError(f"“{reason[:40]}” is no reason here; a rejection may have one of {allowed}.")
+    if verdict in WANTED and row.dropped in CLEANED_UP:
+        raise ValidationError(
+            f"Clean-up dropped this question ({REASONS[row.dropped]}), and no training can use it. It can be rejected "
+            "or flagged."
+        )
     if verdict == Verdict.EDIT:
         text = clean(text)
         return {"verdict": verdict, "reason": "", "text": text} if text != row.text else _ACCEPTED

@@ -21,7 +21,7 @@ from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, SPLITS, qrels_path
 from sptar_engine.records import Qrels
 from sptar_engine.records import Query as EngineQuery
 from webapp.chunks import chunks
-from webapp.models import Corpus, Document, Project, Query
+from webapp.models import Corpus, Document, Judgement, Project, Query
 from webapp.places import corpus_folder, snapshot_folder
 from webapp.selectors import judgements
 from webapp.services import decisions, splits
@@ -73,7 +73,7 @@ def _labels(project: Project, corpus: Corpus) -> tuple[list[EngineQuery], dict[s
     rows = splits.usable(Query.objects.filter(project=project, split__in=SPLITS)).order_by("id")
     texts = {row.pk: row for row in rows.only("query_id", "text", "split")}
     graded: dict[int, dict[str, int]] = {}
-    for found in judgements.effective(project):
+    for found in judgements.effective(Judgement.objects.filter(query__project=project)):
         if found.query in texts:
             graded.setdefault(found.query, {})[found.doc_id] = found.grade
     present = _present(corpus, {doc_id for grades in graded.values() for doc_id in grades})

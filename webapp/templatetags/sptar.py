@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
 from webapp.models import Project, Role
+from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.steps import Step, steps_of
-from webapp.services.playground import SOURCE as TRIED
 from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
@@ -71,7 +71,7 @@ def styled(field: BoundField) -> SafeString:
 @register.filter
 def skip_words(reason: str) -> str:
     """Why a question was skipped, in words; empty for a reason that is not on the list any more."""
-    return "tried in the playground" if reason == TRIED else SKIP_REASONS.get(reason, "")
+    return "tried in the playground" if reason == PLAYGROUND else SKIP_REASONS.get(reason, "")
 
 
 @register.filter

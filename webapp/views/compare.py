@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp.access import project_view
 from webapp.forms.comparisons import NoteForm
-from webapp.models import Experiment, Project, Role
+from webapp.models import Experiment, Project, Role, State
 from webapp.selectors import comparison_page as page
 from webapp.selectors import measured
 from webapp.selectors.question_results import arm_choices
@@ -25,9 +25,8 @@ from webapp.views.labelling import announce
 @require_GET
 def choose(request: HttpRequest, project: Project) -> HttpResponse:
     """The experiments that are measured, two of them to be put side by side."""
-    before = request.GET.get("before", "")
-    number = int(before) if before.isascii() and before.isdecimal() and len(before) < 10 else None
-    context = {"listing": page.list_measured(project, before=number), "current_step": "compare"}
+    numbers = {name: _number(request.GET.get(name, "")) for name in ("before", "after", "a", "b")}
+    context = {"listing": page.list_measured(project, **numbers), "current_step": "compare"}
     return render(request, "compare/choose.html", context)
 
 
@@ -74,7 +73,12 @@ def scoring(request: HttpRequest, project: Project, number: int) -> HttpResponse
         return redirect("experiment_compare", project.slug, number)
     context = {"experiment": experiment, **scoring_context(experiment, measured.newest(experiment)), "is_polled": True}
     response = render(request, "compare/_scoring.html", context)
-    return response if context["scoring"].is_open else announce(response, "The new figures are ready.")
+    found = context["scoring"]
+    if found.is_open:
+        return response
+    is_new = found.state == State.DONE and found.errand.metrics.get("version")
+    failed = "The new figures could not be made." if found.has_failed else "The figures stay as they are."
+    return announce(response, "The new figures are ready." if is_new else failed)
 
 
 @project_view(Role.EDITOR)
@@ -106,6 +110,10 @@ def note(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     else:
         messages.success(request, "The note is saved.", extra_tags="good")
     return redirect("experiment_compare", project.slug, number)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def find(project: Project, number: int) -> Experiment:

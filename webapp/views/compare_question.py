@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp.access import project_view
 from webapp.chart_deltas import Delta
-from webapp.forms.comparisons import ResultGradeForm
+from webapp.forms.comparisons import PairForm, ResultGradeForm
 from webapp.forms.examples import GRADES
 from webapp.models import Document, Experiment, Project, Role
 from webapp.selectors import comparison_page as page
@@ -37,7 +37,9 @@ SOURCE = "unjudged"
 def question(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     """The results side by side. The question is named by `id`, the trained search by `arm`."""
     experiment = find(project, number)
-    return render(request, "compare/question.html", _context(request, _shown(experiment, request.GET)))
+    shown = _shown(experiment, request.GET)
+    context = {**_context(request, shown), "besides": _besides(shown, request.GET.get("besides", ""))}
+    return render(request, "compare/question.html", context)
 
 
 @project_view(Role.REVIEWER)
@@ -117,6 +119,23 @@ def _context(request: HttpRequest, shown: _Shown) -> dict[str, Any]:
         "back": _address(shown), "decisions": strip(project, request.user), "guideline": guidelines.current(project),
         "current_step": "compare",
     }  # fmt: skip
+
+
+def _besides(shown: _Shown, number: str) -> dict[str, Any] | None:
+    """The other one of two experiments that were compared, and the address of the same question there."""
+    form = PairForm({"a": number, "b": shown.experiment.number})
+    if not form.is_valid():
+        return None
+    project = shown.experiment.project
+    other = project.experiments.filter(number=form.cleaned_data["a"]).first()
+    if other is None or other.pk == shown.experiment.pk:
+        return None
+    other.project = project
+    if shown.results.query_id not in measured.questions_of(other):
+        return None
+    query = page.query_string(shown.results.query_id, shown.choice, measured.newest(other))
+    address = reverse("compare_question", args=[project.slug, other.number])
+    return {"number": other.number, "url": f"{address}?{query}&besides={shown.experiment.number}"}
 
 
 def _address(shown: _Shown) -> str:

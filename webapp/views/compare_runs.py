@@ -74,7 +74,10 @@ def progress(request: HttpRequest, project: Project) -> HttpResponse:
         return redirect(_address(before, after))
     context = {**_context(before, after), "is_polled": True}
     response = render(request, "compare/_testing.html", context)
-    return response if context["is_testing"] else announce(response, "The comparison is ready.")
+    if context["is_testing"]:
+        return response
+    is_done = context["errand"] is not None and context["errand"].state == State.DONE
+    return announce(response, "The comparison is ready." if is_done else "The comparison was not made.")
 
 
 def _context(before: Experiment, after: Experiment) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _plot(paired: Paired | None, arm: str, before: Experiment, after: Experiment
     deltas = ordered(
         [
             Delta(query_id, questions.get(query_id, query_id)[:120], ours, theirs,
-                  f"{address}?{page.query_string(query_id, choice, version)}")
+                  f"{address}?{page.query_string(query_id, choice, version)}&besides={before.number}")
             for query_id, (theirs, ours) in paired.per_query.get(arm, {}).items()
         ]
     )  # fmt: skip

@@ -19,11 +19,6 @@ from webapp.selectors.model_cards import card_of
 from webapp.services import archives
 from webapp.streaming import send_file
 
-_TYPES = {
-    "zip": "application/zip", "csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson; charset=utf-8",
-    "html": "text/html; charset=utf-8", "npz": "application/octet-stream",
-}  # fmt: skip
-
 
 @project_view(Role.VIEWER)
 @require_GET
@@ -98,7 +93,7 @@ def file(request: HttpRequest, project: Project, archive: str) -> HttpResponseBa
     path = found.file_of(row)
     if path is None:
         raise Http404("This download is not made yet, or its file is gone.")
-    content_type = _TYPES[found.KINDS[row.kind].ending_of(row.options)]
+    content_type = found.KINDS[row.kind].media_type_of(row.options)
     return send_file(request, path, name=row.name, content_type=content_type, tag=row.sha256)
 
 

@@ -14,6 +14,7 @@ from webapp.forms.examples import PairsFileForm
 from webapp.models import Errand, Project, Role, Upload
 from webapp.places import upload_folder
 from webapp.services import pairs
+from webapp.services.uploads import UploadMoved
 from webapp.uploads import refusal
 
 KINDS = (Upload.Kind.PAIRS, Upload.Kind.QRELS)
@@ -58,7 +59,7 @@ def accept(request: HttpRequest, project: Project, upload: int) -> HttpResponse:
     """Import the good rows."""
     try:
         pairs.accept(upload=_find(project, upload), actor=request.user)
-    except InputError as error:
+    except (InputError, UploadMoved) as error:
         messages.error(request, str(error), extra_tags="bad")
     return redirect("pairs_upload", project.slug, upload)
 
@@ -69,7 +70,7 @@ def discard(request: HttpRequest, project: Project, upload: int) -> HttpResponse
     """Import nothing."""
     try:
         pairs.discard(upload=_find(project, upload), actor=request.user)
-    except InputError as error:
+    except UploadMoved as error:
         messages.error(request, str(error), extra_tags="bad")
     return redirect("pairs_upload", project.slug, upload)
 

@@ -14,22 +14,23 @@ from webapp.access import project_view
 from webapp.models import Experiment, Project, Role
 from webapp.selectors import review_effects
 from webapp.selectors.derived_plans import plan_of
+from webapp.selectors.verdict_counts import BOUND
 from webapp.selectors.words import plural
 from webapp.services import derive, promotion
 from webapp.services.decisions import Conflict
 from webapp.services.experiments import NotReadyError, make_token, planned
 from webapp.views.asking import newest_number, shown_number
-from webapp.views.filtering import batch_or_404
+from webapp.views.filtering import whole_batch
 
 
 @project_view(Role.VIEWER)
 @require_GET
 def effect(request: HttpRequest, project: Project, number: int, arm: str) -> HttpResponse:
     """What the verdicts on these questions change, and the trainings that used them."""
-    batch = batch_or_404(project, number, arm)
+    batch = whole_batch(project, number, arm)
     context = {
         "batch": batch, "experiment": batch.experiment, "effect": review_effects.effect_of(batch),
-        "retrained": review_effects.retrained(batch), "most": promotion.MAX_AT_ONCE, "current_step": "review",
+        "retrained": review_effects.retrained(batch), "most": BOUND, "current_step": "review",
     }  # fmt: skip
     return render(request, "feedback/_effect.html" if request.htmx else "feedback/effect.html", context)
 
@@ -47,10 +48,12 @@ def retrain(request: HttpRequest, project: Project, number: int) -> HttpResponse
             messages.error(request, str(error), extra_tags="bad")
             return redirect("retrain", project.slug, number)
         return redirect("experiment", project.slug, made.number)
-    reviewed = review_effects.reviewed_arms(experiment, derive.batches_of(experiment))
+    batches = derive.batches_of(experiment)
+    reviewed = review_effects.reviewed_arms(experiment, batches)
     steps = planned(experiment.arms, experiment.settings, experiment.seeds, [one.arm for one in reviewed])
     context = {
         "experiment": experiment, "reviewed": reviewed, "plan": plan_of(experiment, steps) if reviewed else None,
+        "is_filtered": bool(batches), "arm": next(reversed(batches), ""),
         "newest": newest_number(project), "current_step": "train",
     }  # fmt: skip
     return render(request, "feedback/retrain.html", context)
@@ -60,15 +63,16 @@ def retrain(request: HttpRequest, project: Project, number: int) -> HttpResponse
 @require_http_methods(["GET", "POST"])
 def promote_all(request: HttpRequest, project: Project, number: int, arm: str) -> HttpResponse:
     """Make examples of the accepted questions, after showing how many and which."""
-    batch = batch_or_404(project, number, arm)
+    batch = whole_batch(project, number, arm)
     if request.method == "POST":
         done = promotion.promote_all(project=project, actor=request.user, batch=batch.folder)
         messages.success(request, _said(done), extra_tags="good" if done.made else "")
         return redirect("review_effect", project.slug, number, arm)
-    rows = review_effects.promotable(project, batch.folder)
+    found = review_effects.least_risky(project, batch.folder, promotion.MAX_AT_ONCE + 1)
+    count = min(len(found), promotion.MAX_AT_ONCE)
     context = {
-        "batch": batch, "experiment": batch.experiment, "count": rows.count(), "most": promotion.MAX_AT_ONCE,
-        "sample": rows.order_by("risk", "id")[:10], "current_step": "review",
+        "batch": batch, "experiment": batch.experiment, "count": count, "has_more": len(found) > count,
+        "sample": found[:10], "current_step": "review",
     }  # fmt: skip
     return render(request, "feedback/promote.html", context)
 
@@ -77,7 +81,7 @@ def promote_all(request: HttpRequest, project: Project, number: int, arm: str) -
 @require_POST
 def promote(request: HttpRequest, project: Project, number: int, arm: str, pk: int) -> HttpResponse:
     """Make an example of one question, and go back to the page that asked (`next`)."""
-    batch = batch_or_404(project, number, arm)
+    batch = whole_batch(project, number, arm)
     weak = get_object_or_404(batch.questions, pk=pk)
     try:
         made = promotion.promote(project=project, actor=request.user, weak=weak)
@@ -102,8 +106,6 @@ def _said(done: promotion.Promoted) -> str:
     words = [f"{done.made} {plural(done.made, 'question')} became training {plural(done.made, 'example')}."]
     if done.known:
         words.append(f"{done.known} {'was' if done.known == 1 else 'were'} among the examples already.")
-    if done.lost:
-        words.append(f"{done.lost} had a document that the version in use does not have.")
     if done.made:
         words.append("You can undo this under “Your last steps” of the examples.")
     return " ".join(words)

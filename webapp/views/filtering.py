@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from sptar_engine.errors import ConfigError
 from webapp.access import project_view
 from webapp.forms.feedback import MAX_K, ThresholdForm
-from webapp.models import Project, Role, StageRun
-from webapp.selectors import filtering, review_batches
+from webapp.models import Project, Role
+from webapp.selectors import filtering
 from webapp.selectors.derived_plans import DerivedPlan, plan_of
-from webapp.selectors.review_batches import Batch
+from webapp.selectors.review_batches import Batch, batch_or_404
 from webapp.services import derive
 from webapp.services.experiments import NotReadyError, make_token, planned, reviewed_arms
 from webapp.views.asking import newest_number, shown_number
@@ -23,8 +23,8 @@ from webapp.views.asking import newest_number, shown_number
 @require_GET
 def what_if(request: HttpRequest, project: Project, number: int, arm: str) -> HttpResponse:
     """The threshold as a slider: counts, the curve, the questions next to the line. Asked by htmx, the result alone."""
-    batch = batch_or_404(project, number, arm)
-    generated, filtered = _stages(batch)
+    batch = whole_batch(project, number, arm)
+    generated, filtered = filtering.stages_of(batch)
     form = ThresholdForm(request.GET)
     k = form.cleaned_data["k"] if form.is_valid() else None
     found = filtering.what_if(batch.experiment, generated, filtered, k) if generated and filtered else None
@@ -32,14 +32,16 @@ def what_if(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
         "batch": batch, "experiment": batch.experiment, "found": found, "filtered": filtered,
         "plan": _plan(batch, found.k) if found else None, "newest": newest_number(project), "current_step": "generate",
     }  # fmt: skip
-    return render(request, "feedback/_what_if.html" if request.htmx else "feedback/filter.html", context)
+    # Back in the browser asks for the whole page, by htmx too.
+    is_part = request.htmx and not request.htmx.history_restore_request
+    return render(request, "feedback/_what_if.html" if is_part else "feedback/filter.html", context)
 
 
 @project_view(Role.EDITOR)
 @require_POST
 def use(request: HttpRequest, project: Project, number: int, arm: str) -> HttpResponse:
     """Start an experiment with this threshold; everything before the filter comes back."""
-    batch = batch_or_404(project, number, arm)
+    batch = whole_batch(project, number, arm)
     form = ThresholdForm(request.POST)
     if not form.is_valid():
         messages.error(request, f"The threshold is a whole number from 1 to {MAX_K}.", extra_tags="bad")
@@ -56,20 +58,12 @@ def use(request: HttpRequest, project: Project, number: int, arm: str) -> HttpRe
     return redirect("experiment", project.slug, made.number)
 
 
-def batch_or_404(project: Project, number: int, arm: str) -> Batch:
-    """The questions that the address names."""
-    batch = review_batches.find(project, number, arm)
-    if batch is None:
-        raise Http404("This experiment has no such questions.")
+def whole_batch(project: Project, number: int, arm: str) -> Batch:
+    """The questions that the address names, their experiment with all of its columns."""
+    batch = batch_or_404(project, number, arm)
     batch.experiment.refresh_from_db()
     batch.experiment.project = project
     return batch
-
-
-def _stages(batch: Batch) -> tuple[StageRun | None, StageRun | None]:
-    rows = batch.experiment.stages.filter(stage__in=["generate", "filter"])
-    found = {row.stage: row for row in rows if batch.arm in row.arms}
-    return found.get("generate"), found.get("filter")
 
 
 def _plan(batch: Batch, k: int) -> DerivedPlan:

@@ -10,12 +10,15 @@ from django.core.exceptions import ValidationError
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.forms.people import ChangePasswordForm, LoginForm, ProfileForm, SignUpForm
 from webapp.models import Role, User
+from webapp.selectors.api_tokens import tokens_of
 from webapp.services import invitations, login_links, people, sessions
 from webapp.services import log_in as log_in_service
 from webapp.services.invitations import InvitationOver
@@ -151,9 +154,21 @@ def password(request: HttpRequest) -> HttpResponse:
             update_session_auth_hash(request, user)
             sessions.moved(before=before, after=request.session.session_key or "")
             sessions.end_others(user=user, keep=request.session.session_key or "")
-            messages.success(request, "Your password is changed. Other devices are logged out.", extra_tags="good")
+            messages.success(request, _changed(user), extra_tags="good")
             return redirect("profile")
     return render(request, "people/password.html", {"form": form})
+
+
+def _changed(user: User) -> str:
+    """What a new password has done, and what it has not."""
+    said = "Your password is changed. Other devices are logged out."
+    count = sum(not one.is_over for one in tokens_of(user))  # type: ignore[attr-defined]  # set by tokens_of
+    if not count:
+        return said
+    still = "API token still works" if count == 1 else "API tokens still work"
+    return format_html(
+        '{} Your {} {}: <a href="{}">revoke</a> what others may know.', said, count, still, reverse("tokens")
+    )
 
 
 def client_host(request: HttpRequest) -> str:

@@ -17,14 +17,14 @@ from webapp.models import Project, Role, WeakQuery
 from webapp.review_words import QUEUE, QUEUES, SAMPLE, verdict_words
 from webapp.selectors import review_batches
 from webapp.selectors.review_agreement import disputed, people
-from webapp.selectors.review_batches import Batch
+from webapp.selectors.review_batches import Batch, batch_or_404, last_filter
 from webapp.selectors.review_cards import card_of, unreviewed
 from webapp.selectors.review_queues import held, standing
 from webapp.selectors.review_sample import sample_of
 from webapp.services import guidelines, review_leases, reviews
 from webapp.services.decisions import Conflict
 from webapp.views.labelling import announce
-from webapp.views.review_pages import batch_or_404, page_context, sentence, wants_scores
+from webapp.views.review_pages import page_context, sentence, wants_scores
 
 _BULK_SHOWN = 5
 
@@ -48,7 +48,7 @@ def overview(request: HttpRequest, project: Project, number: int, arm: str) -> H
     context = page_context(
         request, batch, sample=sample_of(project, batch.folder), left=unreviewed(batch),
         people=people(project, batch.folder), disputed=disputed(project, batch.folder), bulk=list(bulk),
-        batches=review_batches.latest(project),
+        batches=review_batches.latest(project), last_filter=last_filter(project, batch.folder),
     )  # fmt: skip
     return render(request, "review/overview.html", context)
 
@@ -58,7 +58,8 @@ def overview(request: HttpRequest, project: Project, number: int, arm: str) -> H
 def cards(request: HttpRequest, project: Project, number: int, arm: str, queue: str) -> HttpResponse:
     """The card that lies before this person; without one, a button that takes the next."""
     batch = batch_or_404(project, number, _known(queue) and arm)
-    return render(request, "review/cards.html", _desk(request, batch, queue, _held(request, batch, queue)))
+    context = _desk(request, batch, queue, _held(request, batch, queue))
+    return render(request, "review/cards.html", context | {"last_filter": last_filter(project, batch.folder)})
 
 
 @project_view(Role.REVIEWER)

@@ -14,10 +14,11 @@ from webapp.access import project_view
 from webapp.forms.review import BulkForm
 from webapp.models import Errand, Project, Role
 from webapp.selectors import review_list as selector
+from webapp.selectors.review_batches import batch_or_404, last_filter
 from webapp.services import review_bulk as service
 from webapp.services.decisions import Conflict
 from webapp.views.review_list import COUNTED, LOOKED_AT, facts_of, read_filter
-from webapp.views.review_pages import batch_or_404, page_context, sentence
+from webapp.views.review_pages import page_context, sentence
 
 _SAMPLES = 5
 
@@ -34,6 +35,11 @@ def bulk(request: HttpRequest, project: Project, number: int, arm: str) -> HttpR
     if not form.is_valid():
         messages.error(request, "Choose first what to say of all that match.", extra_tags="bad")
         return redirect(address)
+    if filters.errors:  # left out, as the list does it, they would widen the action
+        messages.error(
+            request, "A filter is not allowed (any more), so nothing was done. Filter anew.", extra_tags="bad"
+        )
+        return redirect(address)
     verdict, reason = form.verdict()
     if request.method == "POST":
         try:
@@ -44,7 +50,7 @@ def bulk(request: HttpRequest, project: Project, number: int, arm: str) -> HttpR
             messages.error(request, sentence(error), extra_tags="bad")
             return redirect(address)
         return redirect("review_bulk_status", project.slug, number, arm, made.pk)
-    open_ones = chosen.unreviewed()
+    open_ones = chosen.open_to(verdict)
     found = selector.Found([], None)
     if open_ones is not None:
         found = selector.matching(project, batch.folder, open_ones, limit=COUNTED + 1, look=LOOKED_AT)
@@ -53,6 +59,7 @@ def bulk(request: HttpRequest, project: Project, number: int, arm: str) -> HttpR
         count=min(len(found.ids), COUNTED), is_exact=found.reached is None, action=form.cleaned_data["action"],
         words=dict(BulkForm.base_fields["action"].choices)[form.cleaned_data["action"]],
         samples=batch.questions.filter(pk__in=found.ids[:_SAMPLES]).order_by("pk"),
+        last_filter=last_filter(project, batch.folder),
     )  # fmt: skip
     return render(request, "review/bulk.html", context)
 

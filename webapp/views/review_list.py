@@ -12,17 +12,17 @@ from django.views.decorators.http import require_GET
 
 from webapp.access import project_view
 from webapp.forms.review import BulkForm, FilterForm
-from webapp.models import Project, Role, User, WeakQuery
+from webapp.models import Project, Role, User, Verdict, WeakQuery
 from webapp.review_words import LIKENESS, PATTERN_OF_REASON, REJECT_REASONS
 from webapp.selectors import review_list as selector
 from webapp.selectors.questions import REASONS
 from webapp.selectors.review_agreement import reviews_of
-from webapp.selectors.review_batches import Batch
+from webapp.selectors.review_batches import Batch, batch_or_404, last_filter
 from webapp.selectors.review_cards import card_of, titles
 from webapp.selectors.review_likeness import beginning
 from webapp.selectors.review_list import Filter
 from webapp.services import guidelines
-from webapp.views.review_pages import batch_or_404, number_of, page_context
+from webapp.views.review_pages import number_of, page_context
 
 COUNTED, LOOKED_AT = 10_000, 20_000
 """A preview counts questions up to the one, among the first of the other."""
@@ -41,6 +41,7 @@ def listing(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
         request, batch, form=form, chosen=chosen, page=page,
         rows=[_line(row, names.get(row.doc_id, "")) for row in page.rows], facts=facts_of(form, chosen),
         actions=BulkForm.base_fields["action"].choices, hidden=chosen.as_dict(),
+        last_filter=last_filter(project, batch.folder),
     )  # fmt: skip
     return render(request, "review/list.html", context)
 
@@ -108,7 +109,7 @@ def _detail(how: str, text: str) -> str:
 
 
 def _counted(batch: Batch, chosen: Filter) -> selector.Count:
-    open_ones = chosen.unreviewed()
+    open_ones = chosen.open_to(Verdict.REJECT)
     assert open_ones is not None, "a likeness asks for no verdict"
     return selector.count(batch.project, batch.folder, open_ones, limit=COUNTED, look=LOOKED_AT)
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 
-from webapp.models import Project
 from webapp.review_words import REJECT_REASONS
-from webapp.selectors import review_batches
 from webapp.selectors.review_batches import Batch
 from webapp.selectors.review_cards import strip
 from webapp.services.decisions import Conflict
-
-
-def batch_or_404(project: Project, number: int, arm: str) -> Batch:
-    """The questions that the address names."""
-    batch = review_batches.find(project, number, arm) if number < 2**31 else None
-    if batch is None:
-        raise Http404("There are no generated questions of that experiment.")
-    return batch
 
 
 def page_context(request: HttpRequest, batch: Batch, **values: Any) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from webapp.forms.review import VerdictForm
 from webapp.models import Project, Role
 from webapp.review_words import verdict_words
 from webapp.selectors import review_agreement as selector
+from webapp.selectors.review_batches import batch_or_404
 from webapp.selectors.review_cards import card_of
 from webapp.selectors.review_verdicts import state_of
 from webapp.services import reviews
 from webapp.services.decisions import Conflict
-from webapp.views.review_pages import batch_or_404, page_context, sentence
+from webapp.views.review_pages import page_context, sentence
 
 
 @project_view(Role.VIEWER)

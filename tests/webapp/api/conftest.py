@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.webapp.compare.conftest import another, do, measured_one
 from tests.webapp.examples.conftest import FakeSearch, corpus, search
-from tests.webapp.experiments.conftest import ready
+from tests.webapp.experiments.conftest import make_experiment, ready
 from webapp.models import Project, User
 from webapp.services import api_tokens
 
-__all__ = ["FakeSearch", "corpus", "ready", "search"]
+__all__ = ["FakeSearch", "another", "corpus", "do", "make_experiment", "measured_one", "ready", "search"]
 
 Program = Callable[..., Client]
 JSON = "application/json"

@@ -64,6 +64,7 @@ def test_documents_are_uploaded_checked_and_imported(api: Client, base: str) -> 
     assert (shown["stage"], shown["rows_good"], shown["progress"]) == ("done", 2, None)
     assert [row["doc_id"] for row in api.get(f"{base}documents/").json()["results"]] == ["a", "b"]
     one = api.get(f"{base}documents/?doc_id=b").json()["results"][0]
+    assert (one["text"], one["length"]) == ("Two.", 4)
     assert api.get(f"{base}documents/{one['id']}/").json()["text"] == "Two."
     assert api.get(f"{base}versions/").json()["results"][0]["in_use"] is True
     assert api.get(f"{base}documents/health/").json()["documents"] == 2
@@ -153,7 +154,7 @@ def test_examples_are_imported_and_exported(api: Client, base: str, corpus: Corp
     assert (made.status_code, made.json()["stage"], made.json()["rows_bad"]) == (201, "question", 1)
     path = f"{base}imports/{made.json()['id']}/"
     assert post(api, f"{path}accept/").json()["stage"] == "done"
-    assert post(api, f"{path}discard/").status_code == 400  # it has gone on meanwhile
+    assert [post(api, f"{path}{word}/").status_code for word in ("accept", "discard")] == [409, 409]  # it has gone on
     assert [row["split"] for row in api.get(f"{base}queries/").json()["results"]] == ["train", "train"]
     lines = b"".join(api.get(f"{base}examples/export/").streaming_content).decode().splitlines()
     assert [json.loads(line)["query"] for line in lines] == ["when open", "=cmd"]
@@ -283,6 +284,9 @@ def test_a_verdict_on_a_whole_filter_is_previewed_given_and_taken_back(
     path = f"{base}experiments/1/questions/sptar/bulk/"
     assert post(api, path, verdict="accept", preview=True).json() == {"count": 5, "is_exact": True}
     assert post(api, path, verdict="accept", text="d3", preview=True).json()["count"] == 1
+    WeakQuery.objects.filter(pk=written[0].pk).update(dropped="short")
+    assert post(api, path, verdict="accept", preview=True).json()["count"] == 4  # clean-up dropped one for good
+    assert post(api, path, verdict="reject", preview=True).json()["count"] == 5
     made = post(api, path, verdict="accept")
     assert made.status_code == 202
     assert post(api, path, verdict="accept").json()["id"] == made.json()["id"]

@@ -78,7 +78,7 @@ def test_no_request_breaks_anything_and_every_answer_is_as_described(
     schema.app = get_wsgi_application()
     real = {
         "slug": rows.slug, "upload": rows.upload, "number": 1, "doc": rows.document, "pk": rows.example,
-        "arm": "sptar", "archive": rows.archive,
+        "arm": "sptar", "archive": rows.archive, "series": rows.series, "other": 2,
     }  # fmt: skip
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) > 50

@@ -108,6 +108,25 @@ def test_a_body_that_makes_no_sense_gets_a_sentence(
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("archives/", '{"experiment": 1, "kind": "\\ud800"}'),
+        ("experiments/plan/", '{"settings": {"\\ud800": {"x": "1"}}}'),
+        ("queries/", '{"text": [["\\ud83d"]]}'),
+    ],
+)
+def test_half_a_character_is_refused_wherever_it_stands(api: Client, base: str, path: str, body: str) -> None:
+    answer = api.generic("POST", f"{base}{path}", body, content_type=JSON)
+    assert (answer.status_code, answer["Content-Type"]) == (400, PROBLEM)
+    assert "half of a character" in answer.json()["detail"]
+
+
+def test_a_character_of_two_halves_is_whole(api: Client, base: str) -> None:
+    answer = api.generic("POST", f"{base}queries/", '{"text": "why \\ud83d\\ude00"}', content_type=JSON)
+    assert (answer.status_code, answer.json()["text"]) == (201, "why \U0001f600")
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "cursor=-1", f"cursor={10**30}", "cursor=x", "limit=0", "limit=201", "limit=x", "split=owner__password",

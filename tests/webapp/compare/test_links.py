@@ -13,7 +13,7 @@ from webapp.selectors.experiment_links import links_of
 def test_a_page_that_has_nothing_to_show_says_what_it_waits_for(make_experiment: Callable[..., Experiment]) -> None:
     experiment = make_experiment()
     links = {link.name: link for link in links_of(experiment, list(experiment.stages.all()))}
-    assert list(links) == ["Review", "Filter", "Compare", "Playground", "Download"]
+    assert list(links) == ["Review", "Filter", "Compare", "Playground", "Download", "Learning curves"]
     assert (links["Review"].url, links["Review"].why) == ("", "no questions yet")
     assert (links["Compare"].url, links["Compare"].why) == ("", "not measured")
 
@@ -26,6 +26,10 @@ def test_links_lead_to_the_arm_that_is_downloaded(measured_one: Experiment) -> N
     assert links["Compare"] == f"/p/{slug}/compare/1/"
     assert links["Playground"] == f"/p/{slug}/playground/?run=1&arm=sptar"
     assert links["Download"] == f"/p/{slug}/download/?experiment=1"
+    assert links["Learning curves"] == f"/p/{slug}/learning-curves/"
+    measured_one.series = "abc"
+    links = {link.name: link.url for link in links_of(measured_one, list(measured_one.stages.all()))}
+    assert links["Learning curve"] == f"/p/{slug}/learning-curves/abc/"
 
 
 def test_a_failed_arm_is_not_linked(make_experiment: Callable[..., Experiment]) -> None:
@@ -36,5 +40,5 @@ def test_a_failed_arm_is_not_linked(make_experiment: Callable[..., Experiment]) 
 
 def test_every_link_of_a_measured_experiment_opens(measured_one: Experiment, client: Client) -> None:
     for link in links_of(measured_one, list(measured_one.stages.all())):
-        if link.name in ("Compare", "Download", "Playground"):
+        if link.name in ("Compare", "Download", "Playground", "Learning curves"):
             assert client.get(link.url).status_code in (200, 302), link.name

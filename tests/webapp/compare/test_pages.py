@@ -116,6 +116,24 @@ def test_a_question_shows_three_searches_side_by_side(measured_one: Experiment, 
     assert "<strong>11</strong> of 11 still to judge" in page or "still to judge" in page
 
 
+def test_results_that_todays_documents_lack_are_not_called_judged(
+    measured_one: Experiment, client: Client, ready: Project
+) -> None:
+    Document.objects.filter(corpus=ready.corpus).exclude(doc_id="d14").delete()
+    page = ask(client, ready, id="q14")
+    assert "9 of 10 never judged" in page
+    assert "Nothing can be judged here: " in page
+    assert "has been judged." not in page
+
+
+def test_a_repeated_training_says_what_its_value_is_of(
+    measured_one: Experiment, client: Client, ready: Project
+) -> None:
+    assert "mean of" not in ask(client, ready, id="q14")
+    Experiment.objects.update(seeds=3)
+    assert "nDCG@10 is the mean of 3 repeats, and the list is the first one's" in ask(client, ready, id="q14")
+
+
 def test_an_unknown_question_is_not_there(measured_one: Experiment, client: Client, ready: Project) -> None:
     for odd in ("", "q0", "nothing", "x" * 5000, "\0"):
         assert client.get(url(ready, "compare_question", 1), {"id": odd}).status_code == 404
@@ -268,6 +286,36 @@ def test_a_failed_measuring_says_why_and_can_be_asked_for_again(
     assert 'id="score"' in page
 
 
+@pytest.mark.parametrize(
+    ("state", "said", "shown"),
+    [
+        (State.CANCELLED, "The figures stay as they are.", "The measuring was stopped"),
+        (State.FAILED, "could not be made", "could not be made"),
+    ],
+)
+def test_figures_that_were_not_made_are_not_called_ready(
+    measured_one: Experiment, client: Client, ready: Project, owner: User, state: str, said: str, shown: str
+) -> None:
+    errand = rescoring.ask(experiment=measured_one, actor=owner)
+    Errand.objects.filter(pk=errand.pk).update(state=state)
+    fragment = client.get(url(ready, "compare_scoring", 1), **HTMX)
+    assert said in fragment["HX-Trigger"]
+    assert shown in fragment.content.decode()
+    assert "No judgement of these test questions has changed" not in fragment.content.decode()
+
+
+@pytest.mark.parametrize("state", [State.CANCELLED, State.FAILED])
+def test_a_comparison_that_was_not_made_is_not_called_ready(
+    measured_one: Experiment, another: Experiment, client: Client, ready: Project, owner: User, state: str
+) -> None:
+    errand = pairings.ask(before=measured_one, after=another, actor=owner)
+    Errand.objects.filter(pk=errand.pk).update(state=state)
+    fragment = client.get(f"{url(ready, 'compare_progress')}?a=1&b=2", **HTMX)
+    assert "not made" in fragment["HX-Trigger"]
+    assert "is ready" not in fragment.content.decode()
+    assert "Try again" in fragment.content.decode()
+
+
 def test_the_note_and_the_pin_are_kept(measured_one: Experiment, client: Client, ready: Project) -> None:
     client.post(url(ready, "compare_note", 1), {"note": "Try more examples."})
     client.post(url(ready, "compare_pin", 1), {"pinned": "1"})
@@ -293,6 +341,60 @@ def test_the_pinned_experiment_stands_first(
     client.post(url(ready, "compare_pin", 1), {"pinned": "1"})
     assert order() == ["1", "2"]
     assert "Against the baseline, experiment 1" in text_of(client, url(ready, "experiment_compare", 2))
+
+
+@pytest.fixture
+def many(measured_one: Experiment) -> int:
+    """Experiments 2 to 23, measured; the last two are points of a learning curve."""
+    for number in range(2, 24):
+        Experiment.objects.create(
+            project=measured_one.project, number=number, request_token=str(number), preset="fast", arms=["bm25"],
+            corpus=measured_one.corpus, labels_version=1, dataset="0" * 32, state=State.DONE,
+            comparison=measured_one.comparison, series="curve" if number > 21 else "",
+        )  # fmt: skip
+    return 23
+
+
+def listed(page: str) -> tuple[list[int], dict[str, int]]:
+    """The experiments of a page, and which of them are chosen."""
+    found = re.findall(r'name="(a|b)" value="(\d+)"[^>]*?( checked)? required', page)
+    return [int(value) for name, value, _ in found if name == "b"], {name: int(n) for name, n, on in found if on}
+
+
+def test_two_experiments_of_different_pages_are_chosen(many: int, client: Client, ready: Project) -> None:
+    path = url(ready, "compare")
+    first = text_of(client, path)
+    # Not a point of the curve: the newest of the others, and the one before it.
+    assert listed(first) == ([*range(23, 3, -1)], {"a": 20, "b": 21})
+    assert 'name="before" value="4"' in first and 'name="after"' not in first
+    last = text_of(client, path, a="20", b="22", before="4")
+    assert listed(last) == ([22, 20, 3, 2, 1], {"a": 20, "b": 22})
+    assert 'name="after" value="3"' in last and 'name="before"' not in last
+    assert "as soon as a second one is measured" not in last
+    back = text_of(client, path, a="2", b="22", after="3")
+    assert listed(back) == ([2, *range(23, 3, -1)], {"a": 2, "b": 22})
+
+
+def test_pages_between_lead_both_ways(many: int, client: Client, ready: Project) -> None:
+    middle = text_of(client, url(ready, "compare"), after="2")
+    assert listed(middle)[0][:20] == [*range(22, 2, -1)]
+    assert 'name="after" value="22"' in middle and 'name="before" value="3"' in middle
+
+
+@pytest.mark.parametrize("query", ["a=x&b=-1", "before=0", "after=999", "before=x&after=x", "a=99&b=99"])
+def test_nonsense_in_the_address_of_the_list_gives_the_first_page(
+    many: int, client: Client, ready: Project, query: str
+) -> None:
+    assert listed(text_of(client, f"{url(ready, 'compare')}?{query}"))[0] == [*range(23, 3, -1)]
+
+
+def test_learning_curves_are_linked(measured_one: Experiment, client: Client, ready: Project) -> None:
+    curves, new = url(ready, "learning_curves"), url(ready, "learning_curve_new", 1)
+    assert curves in text_of(client, url(ready, "compare"))
+    overview = text_of(client, url(ready, "experiment_compare", 1))
+    assert curves in overview and new in overview
+    Experiment.objects.update(series="abc")
+    assert url(ready, "learning_curve", "abc") in text_of(client, url(ready, "experiment_compare", 1))
 
 
 @pytest.mark.parametrize("name", ["compare_score", "compare_pin", "compare_note", "compare_judge"])
@@ -366,6 +468,26 @@ def test_a_viewer_sees_and_does_not_start(
     page = viewer.get(f"{url(ready, 'compare_runs')}?a=1&b=2").content.decode()
     assert "An editor of the project can have it worked out" in page
     assert viewer.post(url(ready, "compare_test"), {"a": 1, "b": 2}).status_code == 403
+
+
+def test_a_bar_of_two_experiments_leads_to_the_question_in_both(
+    measured_one: Experiment, another: Experiment, client: Client, ready: Project, owner: User, do: Do
+) -> None:
+    do(pairings.ask(before=measured_one, after=another, actor=owner))
+    page = text_of(client, f"{url(ready, 'compare_runs')}?a=1&b=2")
+    assert page.count("By the judgements of its start") == 2
+    bar = re.search(r'href="([^"]+besides=1)"', page)
+    assert bar is not None
+    there = client.get(bar[1].replace("&amp;", "&")).content.decode()
+    link = re.search(r'id="besides" href="([^"]+)"', there)
+    assert link is not None
+    assert link[1].startswith(url(ready, "compare_question", 1))
+    assert "The same question in experiment 2" in client.get(link[1].replace("&amp;", "&")).content.decode()
+    for odd in ("2", "7", "x", "", "-1"):
+        assert (
+            'id="besides"'
+            not in client.get(url(ready, "compare_question", 2), {"id": "q14", "besides": odd}).content.decode()
+        )
 
 
 def test_differences_and_the_plot_of_another_arm(

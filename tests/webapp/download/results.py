@@ -74,6 +74,7 @@ def add_corpus(project: Project) -> Corpus:
 
 def add_questions(experiment: Experiment, texts: list[str], step: str = "generate.sptar", **fields: Any) -> None:
     """Generated questions of a step, each for the document d1."""
+    fields = {"rank": 1, **fields}
     about = {"project": experiment.project, "batch": experiment.stages.get(step_id=step).folder, "doc_id": "d1"}
     WeakQuery.objects.bulk_create(
         WeakQuery(**about, weak_id=f"w{number}", text=text, **fields) for number, text in enumerate(texts)

@@ -22,9 +22,10 @@ from webapp import places
 from webapp.archive_kinds import KINDS
 from webapp.errands import archive_make, disk
 from webapp.jobs.attempt import Attempt
-from webapp.models import Archive, Errand, Event, Experiment, Project, State, User, WeakQuery
+from webapp.models import Archive, Errand, Event, Experiment, Project, Rescoring, State, User, WeakQuery
 from webapp.selectors import archives as found
-from webapp.services import archives
+from webapp.selectors import measured
+from webapp.services import archives, reviews
 
 ZIPS = [("retriever", ""), ("soft_prompt", ""), ("questions", "beir"), ("runs", "")]
 
@@ -131,6 +132,24 @@ def test_runs_come_with_the_judgements(make: Make) -> None:
     }  # fmt: skip
 
 
+def test_runs_come_with_the_newest_judgements_too(experiment: Experiment, make: Make) -> None:
+    before = make("runs")
+    Rescoring.objects.create(experiment=experiment, number=1, qrels="r1", labels_version=1, comparison={})
+    labels = places.qrels_folder(experiment.project, "r1") / "qrels"
+    labels.mkdir(parents=True)
+    (labels / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t3\n", encoding="utf-8")
+    scores = measured.scores_file(experiment, "r1")
+    scores.parent.mkdir(parents=True, exist_ok=True)
+    scores.write_text('{"bm25": {}}', encoding="utf-8")
+    after = make("runs")
+    assert after != before
+    files = members(after)
+    assert b"d2\t3" in files["runs/qrels/test-1.tsv"]
+    assert files["runs/metrics-1.json"] == b'{"bm25": {}}'
+    assert b"test-1.tsv" in files["runs/README.md"]
+    assert b"d1\t1" in files["runs/qrels/test.tsv"]
+
+
 def test_the_report_is_one_page(make: Make) -> None:
     archive = make("report")
     assert content(archive).read_text() == "<!doctype html><title>Winter</title>"
@@ -177,9 +196,14 @@ def test_what_has_not_changed_is_not_made_again(experiment: Experiment, owner: U
     assert Errand.objects.filter(kind="archive.make").count() == 1
 
 
+def reject(weak_id: str) -> None:
+    weak = WeakQuery.objects.get(weak_id=weak_id)
+    reviews.give(project=weak.project, actor=User.objects.get(name="Olga Owner"), weak=weak, verdict="reject")
+
+
 def test_a_verdict_makes_another_archive_and_the_old_one_goes(make: Make) -> None:
     first = make("questions")
-    WeakQuery.objects.filter(weak_id="w0").update(verdict="reject", reviewed_at=timezone.now())
+    reject("w0")
     second = make("questions")
     assert second.pk != first.pk
     assert second.sha256 != first.sha256
@@ -189,7 +213,7 @@ def test_a_verdict_makes_another_archive_and_the_old_one_goes(make: Make) -> Non
 
 def test_archives_of_other_kinds_and_formats_stay(make: Make) -> None:
     kept = [make("runs"), make("questions", chosen="jsonl"), make("soft_prompt"), make("soft_prompt", "demonstrations")]
-    WeakQuery.objects.filter(weak_id="w0").update(verdict="reject", reviewed_at=timezone.now())
+    reject("w0")
     make("questions", chosen="csv")
     assert Archive.objects.filter(pk__in=[one.pk for one in kept]).count() == 4
 
@@ -224,7 +248,7 @@ def test_what_changes_while_it_is_made_is_not_given_to_the_next_one(
     put_together = archive_make._put_together
 
     def change(*arguments: Any) -> Path:
-        WeakQuery.objects.filter(weak_id="w0").update(verdict="reject", reviewed_at=timezone.now())
+        reject("w0")
         return put_together(*arguments)
 
     monkeypatch.setattr(archive_make, "_put_together", change)

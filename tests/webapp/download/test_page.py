@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +52,48 @@ def test_the_page_offers_the_checked_model_with_how_to_use_it(
         assert title in page
 
 
+def test_a_point_of_a_learning_curve_is_offered_only_when_asked_for(project: Project, owner: User) -> None:
+    finished_experiment(project, owner, number=1)
+    finished_experiment(project, owner, number=2, packed=False)
+    finished_experiment(project, owner, number=3)
+    Experiment.objects.filter(number=3).update(series="abc")
+    shelf = found.shelf_of(project)
+    assert shelf.experiment is not None and shelf.experiment.number == 1
+    assert [one.number for one in shelf.choices] == [2, 1, 3]
+    asked = found.shelf_of(project, 3).experiment
+    assert asked is not None and asked.number == 3
+
+
 def test_a_model_that_did_not_pass_gets_no_badge(client: Client, base: str, experiment: Experiment) -> None:
     folder = found.sources_of(experiment).packed.archive.parent  # type: ignore[union-attr]
     listing = (folder / "package.json").read_text().replace('"passed": true', '"passed": false')
     (folder / "package.json").write_text(listing)
     assert "Loaded in a clean process" not in client.get(base).content.decode()
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "foreign"])
+def test_a_damaged_model_is_told_and_the_other_downloads_stay(
+    client: Client, base: str, experiment: Experiment, harm: str
+) -> None:
+    packed = found.sources_of(experiment).packed
+    assert packed is not None
+    whole = packed.archive.read_bytes()
+    if harm == "foreign":
+        with zipfile.ZipFile(packed.archive, "w") as opened:
+            opened.writestr("else.txt", "no card here")
+    elif harm == "cut":
+        packed.archive.write_bytes(whole[: len(whole) // 2])
+    else:
+        with zipfile.ZipFile(packed.archive) as opened:
+            card = opened.getinfo(f"{packed.name}/README.md")
+        at = card.header_offset + 30 + len(card.filename) + 20
+        packed.archive.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    page = client.get(base).content.decode()
+    assert "is damaged or gone from the disk" in page
+    assert "Generated questions" in page
+    assert client.get(f"{base}{experiment.number}/card/").status_code == 404
+    with pytest.raises(archives.NotThereError, match="damaged"):
+        archives.ask(experiment=experiment, kind="retriever", actor=None)
 
 
 def test_an_experiment_without_a_model_says_what_is_missing(

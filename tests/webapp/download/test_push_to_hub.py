@@ -209,6 +209,14 @@ def test_what_is_not_the_checked_archive_is_not_pushed(project: Project, experim
     assert hub.tokens == set()
 
 
+def test_a_damaged_archive_is_a_sentence(project: Project, experiment: Experiment, hub: Hub) -> None:
+    folder = places.store_folder(project) / "stages" / "package.sptar-0123456789abcdef"
+    (folder / "retriever.zip").write_bytes(b"PK no zip")
+    with pytest.raises(CommandError, match="is damaged or gone"):
+        push(project)
+    assert hub.tokens == set()
+
+
 def test_an_experiment_without_a_model_says_so(project: Project, owner: User, hub: Hub) -> None:
     finished_experiment(project, owner, packed=False)
     with pytest.raises(CommandError, match="packed no search model"):

@@ -18,7 +18,7 @@ from webapp.models import Archive, Experiment, User, WeakQuery
 from webapp.reading.pairs import PairRow, read_table
 from webapp.reading.text_lines import text_lines
 from webapp.selectors import archives as found
-from webapp.selectors.question_rows import COLUMNS, is_kept
+from webapp.selectors.question_rows import COLUMNS, is_kept, question_rows
 
 NASTY = [
     "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "'=quoted", "''+twice", "'plain apostrophe", 'a "quote", a comma',
@@ -92,7 +92,7 @@ def test_verdicts_and_where_a_question_is_from(experiment: Experiment, owner: Us
     first, second = (json.loads(line) for line in file(make("questions", chosen="jsonl")).read_text().splitlines())
     assert first == {
         "question": "how long may one keep a book", "doc_id": "d1", "verdict": "edit", "reason": "wording",
-        "kept": True, "generated": "how long may a book be kept", "arm": "sptar", "rank": None, "loss": None,
+        "kept": True, "generated": "how long may a book be kept", "arm": "sptar", "rank": 1, "loss": None,
         "dropped": "", "reviewer": "Olga Owner", "reviewed_at": at.isoformat(), "promoted": "", "experiment": 1,
         "batch": "generate.sptar-0123456789abcdef", "weak_id": "w0",
     }  # fmt: skip
@@ -103,11 +103,26 @@ def test_verdicts_and_where_a_question_is_from(experiment: Experiment, owner: Us
     ("verdict", "dropped", "kept"),
     [
         ("", "", True), ("", "rank", False), ("accept", "rank", True), ("edit", "duplicate", True),
+        ("accept", "short", False), ("edit", "empty", False),
         ("reject", "", False), ("unsure", "", True), ("unsure", "rank", False),
     ],
 )  # fmt: skip
 def test_a_verdict_counts_more_than_the_filter(verdict: str, dropped: str, kept: bool) -> None:
     assert is_kept({"verdict": verdict, "dropped": dropped}) is kept
+
+
+@pytest.mark.parametrize(
+    ("dropped", "beyond", "told", "kept"),
+    [("rank", 0, "", True), ("", 1, "rank", False), ("", 0, "", True), ("duplicate", 0, "duplicate", False)],
+)
+def test_kept_is_by_the_threshold_of_the_experiment_itself(
+    experiment: Experiment, dropped: str, beyond: int, told: str, kept: bool
+) -> None:
+    # Another experiment with another threshold has written `dropped`.
+    top_k = experiment.stages.get(step_id="filter.sptar").config["top_k"]
+    WeakQuery.objects.filter(weak_id="w0").update(dropped=dropped, rank=top_k + beyond)
+    row = next(question_rows(experiment.stages.get(step_id="generate.sptar")))
+    assert (row["dropped"], row["kept"]) == (told, kept)
 
 
 def test_long_tables_are_read_in_pieces(experiment: Experiment, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,11 +251,11 @@ def test_the_settled_grade_counts_else_the_first(
     queries.finish(query=query, actor=owner)
     agreement.give_second(query=query, doc_id="d1", grade=0, actor=other)
     agreement.give_second(query=query, doc_id="d2", grade=1, actor=other)
-    assert {(row.doc_id, row.grade) for row in effective(project)} == {("d1", 3), ("d2", 1)}
+    assert {(row.doc_id, row.grade) for row in effective(Judgement.objects.all())} == {("d1", 3), ("d2", 1)}
     query.refresh_from_db()
     assert query.disputed
     judgements.settle(query=query, doc_id="d1", grade=0, actor=owner, seen=all_seen_of(query, "d1"))
-    assert {(row.doc_id, row.grade) for row in effective(project)} == {("d1", 0), ("d2", 1)}
+    assert {(row.doc_id, row.grade) for row in effective(Judgement.objects.all())} == {("d1", 0), ("d2", 1)}
     query.refresh_from_db()
     assert (query.disputed, query.relevant, query.judged) == (False, 1, 2)
     assert Judgement.objects.filter(query=query, doc_id="d1", settled=False).count() == 2

@@ -13,7 +13,7 @@ from django.utils import timezone
 from webapp.models import CurvePoint, Experiment, Project, StageRun, State
 from webapp.places import log_file, store_folder
 from webapp.selectors import candidates, curves, experiments
-from webapp.selectors.comparisons import short, table_of
+from webapp.selectors.comparisons import short, table_of, write_p
 from webapp.selectors.failures import advice_for
 from webapp.selectors.logs import tail_of
 from webapp.selectors.words import duration, size, stage_title, time_range
@@ -214,3 +214,7 @@ def test_a_repeat_is_named(make_experiment: Callable[..., Experiment]) -> None:
     assert stage_title(StageRun(stage="train", step_id="train.sptar.2", arms=["sptar"])) == (
         "Train the search model: SPTAR, repeat 2"
     )
+
+
+def test_a_very_small_p_is_not_written_as_zero() -> None:
+    assert [write_p(p) for p in (0.0, 0.0009, 0.001, 0.0416, 1.0)] == ["< 0.001", "< 0.001", "0.001", "0.042", "1.000"]

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from webapp.models import Experiment, Query, Role, State, User, WeakQuery
-from webapp.selectors.review_batches import Batch
+from webapp.selectors.review_batches import Batch, find
 from webapp.selectors.review_effects import effect_of, retrained
 from webapp.services import derive
 
@@ -42,10 +42,35 @@ def test_the_sentence_counts_what_the_training_set_loses_and_gains(batch: Batch,
         3, 1, 2, 1, 1, 1
     )  # fmt: skip
     assert effect.sentence == (
-        "Your 8 verdicts remove 11 % of the training set (3 questions), reword 1 question and bring back 2 that the "
+        "Your 8 verdicts remove 11 % of the training set (3 questions), edit 1 question and bring back 2 that the "
         "filter had dropped."
     )
     assert effect.promotable == 4
+
+
+def test_kept_is_by_the_threshold_of_the_experiment_itself(batch: Batch, say: Say, written: Experiment) -> None:
+    # Another experiment with the threshold 3 has filtered the same questions since: w3, of rank 5, is dropped there.
+    WeakQuery.objects.filter(rank__gt=3, dropped="").update(dropped="rank")
+    say("w3", "reject")
+    say("w4", "accept")
+    effect = effect_of(batch)
+    assert effect is not None
+    assert (effect.before, effect.after, effect.removed, effect.confirmed) == (27, 26, 1, 1)
+    assert (effect.added, effect.pointless) == (0, 0)
+
+
+def test_what_clean_up_dropped_comes_back_by_no_verdict(batch: Batch, say: Say) -> None:
+    say("w14", "edit", "longer words")
+    effect = effect_of(batch)
+    assert effect is not None
+    assert (effect.added, effect.decided, effect.promotable) == (0, 0, 0)
+
+
+def test_before_the_filter_nobody_knows(written: Experiment, say: Say) -> None:
+    written.stages.filter(stage="filter").update(state=State.RUNNING)
+    say("w0", "reject")
+    batch = find(written.project, written.number, "sptar")
+    assert batch is not None and effect_of(batch) is None
 
 
 def test_without_verdicts_nothing_changes(batch: Batch) -> None:
@@ -75,7 +100,7 @@ def test_a_training_says_what_it_did_with_the_verdicts(
     (found,) = retrained(batch)
     assert (found.experiment, found.base, found.is_measured, found.is_current) == (made, written, True, True)
     assert found.sentence == (
-        "Trained on 26 pairs instead of 27: 1 rejected (1 as hard negative), 1 reworded, 1 accepted."
+        "Trained on 26 pairs instead of 27: 1 rejected (1 as hard negative), 1 edited, 1 accepted."
     )
     say("w1", "reject")
     assert [one.is_current for one in retrained(batch)] == [False]
@@ -116,9 +141,19 @@ class TestPages:
         assert client.post(self.retrain_path(written), {"after": "1"})["Location"] == first["Location"]
 
     def test_training_again_without_a_verdict_leads_to_the_review(self, written: Experiment, client: Client) -> None:
-        assert "no verdict on the questions" in client.get(self.retrain_path(written)).content.decode()
+        page = client.get(self.retrain_path(written)).content.decode()
+        assert "no verdict on the questions" in page and f'href="{self.path(written, "")}"' in page
         answer = client.post(self.retrain_path(written), follow=True)
         assert "There is no verdict yet" in answer.content.decode()
+
+    def test_before_the_filter_the_pages_say_what_is_missing(
+        self, written: Experiment, say: Say, client: Client
+    ) -> None:
+        written.stages.filter(stage="filter").update(state=State.RUNNING)
+        say("w0", "reject")
+        page = client.get(self.path(written)).content.decode()
+        assert "known as soon as the questions are written and filtered" in page and "Train again" not in page
+        assert "not written and filtered yet" in client.get(self.retrain_path(written)).content.decode()
 
     def test_accepted_questions_become_examples_after_a_look(
         self, written: Experiment, say: Say, client: Client
@@ -127,7 +162,7 @@ class TestPages:
         for number in range(3):
             say(f"w{number}", "accept")
         page = client.get(self.path(written, "promote/")).content.decode()
-        assert "3 accepted or reworded questions" in page and "what is title 20 about" in page
+        assert "3 accepted or edited questions" in page and "what is title 20 about" in page
         answer = client.post(self.path(written, "promote/"), follow=True).content.decode()
         assert "3 questions became training examples." in answer
         assert Query.objects.filter(origin="promoted").count() == 3

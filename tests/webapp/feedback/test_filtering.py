@@ -35,8 +35,8 @@ def test_each_threshold_has_its_counts(written: Experiment, k: int, kept: int, b
 
 def test_the_sentence_says_how_many_are_kept(written: Experiment) -> None:
     assert look(written, 5).sentence == (
-        "With the threshold 5, 4 of 14 questions are kept (29%): keyword search finds their own document within the "
-        "first 5."
+        "With the threshold 5, 4 of the 14 questions that clean-up left are kept (29%): keyword search finds their own "
+        "document within the first 5."
     )
 
 
@@ -86,10 +86,14 @@ class TestPage:
 
     def test_it_is_a_form_that_works_alone_and_a_fragment_for_htmx(self, written: Experiment, client: Client) -> None:
         page = client.get(self.path(written), {"k": "5"}).content.decode()
-        assert 'type="range"' in page and 'value="5"' in page and "4 of 14 questions" in page
+        assert 'type="range"' in page and 'value="5"' in page and "4 of the 14 questions" in page
         assert "3 fewer than" in page and 'name="k" value="5"' in page
         part = client.get(self.path(written), {"k": "31"}, headers={"HX-Request": "true"}).content.decode()
         assert part.lstrip().startswith('<div id="what-if"') and "<h1" not in part and "1 more than" in part
+
+    def test_back_in_the_browser_gives_the_whole_page(self, written: Experiment, client: Client) -> None:
+        headers = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+        assert "<h1" in client.get(self.path(written), {"k": "5"}, headers=headers).content.decode()
 
     @pytest.mark.parametrize("k", ["", "x", "-1", "10" * 30, "1e3", "\x00"])
     def test_nonsense_is_no_error(self, written: Experiment, client: Client, k: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from sptar_engine.artifacts import write_json
-from webapp.models import Experiment, Role, StageRun, State, User
+from webapp.models import Experiment, Rescoring, Role, StageRun, State, User
 from webapp.places import store_folder
 from webapp.selectors import learning_curves
 from webapp.selectors.learning_curves import Gain, expected_gain, student_t
@@ -123,6 +123,43 @@ class TestCurve:
         assert curve.chart is not None
         assert [row[0] for row in curve.chart.frame.table.rows] == ["10", "20", "50"]
         assert len(curve.chart.intervals) == 3
+
+    def test_all_points_are_by_the_same_judgements(self, series: list[Experiment], owner: User) -> None:
+        for one, level in zip(series, (0.3, 0.4, 0.5), strict=True):
+            finish(one, level)
+        better = {"arms": {"sptar": {"nDCG@10": {"mean": 0.9, "low": 0.8, "high": 1.0}}}}
+        facts = {"qrels": "a" * 32, "labels_version": 2, "comparison": better, "asked_by": owner}
+        Rescoring.objects.create(experiment=series[0], number=1, **facts)
+        curve = learning_curves.curve_of(series[0].project, series[0].series)
+        assert curve is not None and curve.is_mixed and curve.gain is not None
+        assert [point.mean for point in curve.points] == [0.3, 0.4, 0.5]
+        for one in series[1:]:
+            Rescoring.objects.create(experiment=one, number=1, **facts)
+        curve = learning_curves.curve_of(series[0].project, series[0].series)
+        assert curve is not None and not curve.is_mixed
+        assert [point.mean for point in curve.points] == [0.9, 0.9, 0.9]
+
+    def test_repeats_are_shown_and_the_chance_in_them_is_named(self, series: list[Experiment], client: Client) -> None:
+        Experiment.objects.filter(series=series[0].series).update(seeds=2)
+        for one in series:
+            one.seeds = 2
+            finish(one, 0.4)
+            stage = StageRun.objects.get(experiment=one, step_id="evaluate.sptar")
+            folder = f"evaluate-{one.number}-again"
+            write_json(
+                store_folder(one.project) / "stages" / folder / "metrics.json",
+                {"mean": {"nDCG@10": 0.5}, "per_query": {"nDCG@10": values(0.5)}},
+            )
+            StageRun.objects.create(
+                experiment=one, position=99, step_id="evaluate.sptar.1", stage="evaluate", arms=["sptar"], queue="cpu",
+                state=State.DONE, folder=folder, config=stage.config,
+            )  # fmt: skip
+        curve = learning_curves.curve_of(series[0].project, series[0].series)
+        assert curve is not None
+        assert [list(point.repeats) for point in curve.points] == [[0.4, 0.5]] * 3
+        page = client.get(f"/p/{series[0].project.slug}/learning-curves/{series[0].series}/").content.decode()
+        assert page.count("trainings: 0.400, 0.500") == 3
+        assert "the chance in a training is not in it" in page
 
     def test_a_series_of_another_project_is_not_there(self, series: list[Experiment], other_project: object) -> None:
         assert learning_curves.curve_of(other_project, series[0].series) is None  # type: ignore[arg-type]

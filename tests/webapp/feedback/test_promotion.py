@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from webapp.models import Decision, Event, Experiment, Judgement, Project, Query, User, WeakQuery
 from webapp.selectors.steps import is_outdated
 from webapp.services import promotion, splits, undo
+from webapp.services.queries import text_key
 
 pytestmark = pytest.mark.django_db
 Say = Callable[..., WeakQuery]
@@ -45,9 +46,9 @@ def test_a_reworded_question_is_taken_with_its_new_words(written: Experiment, sa
 @pytest.mark.parametrize(
     ("verdict", "more", "words"),
     [
-        ("", {}, "accepted or reworded"),
-        ("reject", {}, "accepted or reworded"),
-        ("unsure", {}, "accepted or reworded"),
+        ("", {}, "accepted or edited"),
+        ("reject", {}, "accepted or edited"),
+        ("unsure", {}, "accepted or edited"),
         ("accept", {"disputed": True}, "People disagree"),
         ("accept", {"doc_id": "gone"}, "not in the version"),
         ("accept", {"text": "What is q0?"}, "among the examples already"),
@@ -56,8 +57,6 @@ def test_a_reworded_question_is_taken_with_its_new_words(written: Experiment, sa
 def test_what_cannot_become_an_example_says_why(
     written: Experiment, say: Say, owner: User, verdict: str, more: dict[str, object], words: str
 ) -> None:
-    from webapp.services.queries import text_key
-
     Query.objects.filter(query_id="q0").update(normalised=text_key("What is q0?"))
     before = Query.objects.count()
     with pytest.raises(ValidationError, match=words):
@@ -87,7 +86,7 @@ def test_all_accepted_ones_at_once_each_text_once(written: Experiment, say: Say,
     say("w4", "accept", disputed=True)
     say("w5", "reject")
     done = promotion.promote_all(project=written.project, actor=owner, batch="generate-s")
-    assert (done.made, done.known, done.lost) == (2, 1, 1)
+    assert (done.made, done.known) == (2, 1)
     texts = Query.objects.filter(origin="promoted").order_by("id").values_list("text", flat=True)
     assert list(texts) == ["what is title 20 about", "a new question"]
 
@@ -100,6 +99,22 @@ def test_no_more_than_a_bulk_at_once(
         say(f"w{number}", "accept")
     done = [promotion.promote_all(project=written.project, actor=owner, batch="generate-s").made for _ in range(3)]
     assert done == [2, 1, 0]
+
+
+def test_what_cannot_become_an_example_keeps_nothing_else_from_it(
+    written: Experiment, say: Say, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "MAX_AT_ONCE", 1)
+    known = Query.objects.get(query_id="q0")
+    Query.objects.filter(pk=known.pk).update(normalised=text_key("What is q0?"))
+    lost = say("w0", "accept", doc_id="gone")
+    there = say("w1", "accept", text="What is q0?")
+    say("w2", "accept")
+    done = [promotion.promote_all(project=written.project, actor=owner, batch="generate-s") for _ in range(3)]
+    assert [(one.made, one.known) for one in done] == [(0, 1), (1, 0), (0, 0)]
+    there.refresh_from_db()
+    lost.refresh_from_db()
+    assert (there.promoted, lost.promoted) == (known, None)
 
 
 def test_the_step_can_be_taken_back(written: Experiment, say: Say, owner: User) -> None:

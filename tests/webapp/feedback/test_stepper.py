@@ -7,13 +7,25 @@ from collections.abc import Callable
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from webapp.models import Change, Experiment, Project, Role, State, User, WeakQuery
+from webapp.models import Change, Experiment, Project, Review, Role, State, User, WeakQuery
 from webapp.selectors import verdict_counts
 from webapp.selectors.steps import Step, next_step, steps_of
 from webapp.services import derive
 
 pytestmark = pytest.mark.django_db
 Say = Callable[..., WeakQuery]
+Look = Callable[[int], None]
+
+
+@pytest.fixture
+def look(written: Experiment, owner: User) -> Look:
+    """Return `look(number)`: so many of the seven kept questions, which are the sample, are looked at by somebody."""
+
+    def make(number: int) -> None:
+        for weak in WeakQuery.objects.filter(project=written.project, dropped="").order_by("draw", "id")[:number]:
+            Review.objects.get_or_create(weak=weak, reviewer=owner, defaults={"verdict": "accept"})
+
+    return make
 
 
 def step(project: Project, key: str, role: Role | None = None) -> Step:
@@ -40,13 +52,19 @@ def test_links_lead_to_the_pages_of_the_steps(written: Experiment) -> None:
     assert step(project, "train").url == f"/p/{project.slug}/experiments/1/#train"
 
 
-def test_verdicts_are_counted_and_make_what_comes_after_out_of_date(written: Experiment, say: Say) -> None:
+def test_verdicts_that_change_the_training_make_what_comes_after_out_of_date(
+    written: Experiment, say: Say, look: Look
+) -> None:
+    look(6)
     say("w0", "accept")
     say("w1", "reject")
     review = step(written.project, "review")
     assert (review.label, review.why) == (
-        "2 verdicts", "48 more verdicts tell how good the generated questions are."
+        "2 verdicts", "1 of 7 random questions are left; they tell how good all of them are."
     )  # fmt: skip
+    assert states(written.project)["train"] == "done"
+    look(7)
+    assert "in no training yet" in step(written.project, "review").why
     found = states(written.project)
     assert [found[key] for key in ("tune", "generate", "review")] == ["done", "done", "ready"]
     assert [found[key] for key in ("train", "compare", "download")] == ["outdated"] * 3
@@ -56,7 +74,31 @@ def test_verdicts_are_counted_and_make_what_comes_after_out_of_date(written: Exp
     assert next_step(written.project).label == "Train with the verdicts"
 
 
-def test_lower_roles_are_not_led_to_the_training(written: Experiment, say: Say) -> None:
+@pytest.mark.parametrize(
+    ("weak_id", "verdict", "state"),
+    [
+        ("w0", "accept", "done"), ("w0", "unsure", "done"), ("w14", "accept", "done"), ("w0", "reject", "outdated"),
+        ("w0", "edit", "outdated"), ("w9", "accept", "outdated"),
+    ],
+)  # fmt: skip
+def test_only_what_changes_the_training_set_counts(
+    written: Experiment, say: Say, look: Look, weak_id: str, verdict: str, state: str
+) -> None:
+    look(7)
+    say(weak_id, verdict, "better" if verdict == "edit" else "")
+    assert states(written.project)["train"] == state
+    review = step(written.project, "review")
+    assert ("no verdict changes the training" in review.why) == (review.state == "done") == (state == "done")
+
+
+def test_verdicts_beside_the_sample_do_not_end_it(written: Experiment, say: Say) -> None:
+    for number in range(7):
+        say(f"w{number}", "reject")  # as a bulk action does: nobody has looked
+    assert "7 of 7 random questions are left" in step(written.project, "review").why
+
+
+def test_lower_roles_are_not_led_to_the_training(written: Experiment, say: Say, look: Look) -> None:
+    look(7)
     say("w0", "reject")
     train = step(written.project, "train", Role.REVIEWER)
     assert "an editor can" in train.why and train.url.endswith("/experiments/1/#train")
@@ -69,9 +111,9 @@ def test_a_flag_changes_no_training(written: Experiment, say: Say) -> None:
 
 
 def test_a_training_with_the_verdicts_is_up_to_date_until_they_change(
-    written: Experiment, say: Say, owner: User, monkeypatch: pytest.MonkeyPatch
+    written: Experiment, say: Say, owner: User, look: Look
 ) -> None:
-    monkeypatch.setattr("webapp.selectors.steps.SAMPLE", 2)
+    look(7)
     say("w0", "accept")
     say("w1", "reject")
     made = derive.with_verdicts(experiment=written, actor=owner, request_token="t")
@@ -124,5 +166,5 @@ def test_counts_are_the_sums_over_both_arms(written: Experiment, say: Say) -> No
         project=written.project, batch="generate-i", weak_id="i", doc_id="d", text="t", verdict="edit", edited="e"
     )
     counts = verdict_counts.counts_of(written, written.stages.annotate(**verdict_counts.columns()))
-    assert (counts.accepted, counts.edited, counts.given, counts.decided) == (1, 1, 2, 2)
+    assert (counts.accepted, counts.edited, counts.given) == (1, 1, 2)
     assert not counts.are_used

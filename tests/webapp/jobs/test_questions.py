@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from sptar_engine.artifacts import write_jsonl
 from tests.webapp.jobs.installation import Installation
 from webapp.chunks import AT_ONCE
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.questions import Questions, draw, mark_ranks, risk
-from webapp.models import StageRun, WeakQuery
+from webapp.models import Experiment, StageRun, State, WeakQuery
 from webapp.services import stages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_redis", "fake_stages")]
@@ -121,14 +125,52 @@ def test_ranks_are_written_to_the_batch_they_belong_to(
         tmp_path / "ranks.jsonl",
         ({"weak_id": f"w-{name}", "rank": rank, "kept": not why, "reason": why} for name, rank, why in verdicts),
     )
-    mark_ranks(attempt, project, BATCH, tmp_path)
+    mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
     assert list(WeakQuery.objects.filter(batch=BATCH).order_by("id").values_list("rank", "dropped")) == [
         (1, ""), (None, "rank"), (4, "duplicate"),
     ]  # fmt: skip
     other.refresh_from_db()
     assert other.rank is None
-    with django_assert_max_num_queries(4):  # nothing changed, nothing written
-        mark_ranks(attempt, project, BATCH, tmp_path)
+    with django_assert_max_num_queries(6):  # nothing changed, nothing written
+        mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
+
+
+@pytest.mark.parametrize(("number", "series", "dropped"), [(2, "", "rank"), (0, "", ""), (2, "curve", "")])
+def test_an_older_filter_takes_nothing_from_that_of_a_newer_experiment(
+    rows: Questions, attempt: Attempt, tmp_path: Path, number: int, series: str, dropped: str
+) -> None:
+    rows.complete(write_result(tmp_path, draft("a")))
+    WeakQuery.objects.update(rank=5, dropped="rank")
+    one = attempt.row.experiment
+    other = Experiment.objects.create(
+        project=one.project, number=number, series=series, request_token="other", preset="fast", corpus=one.corpus,
+        labels_version=1, dataset=one.dataset,
+    )  # fmt: skip
+    for position, stage in enumerate(("generate", "filter")):
+        StageRun.objects.create(
+            experiment=other, position=position, step_id=stage, stage=stage, queue="cpu", arms=["sptar"],
+            state=State.DONE, folder=BATCH if stage == "generate" else "filter-x",
+        )  # fmt: skip
+    write_jsonl(tmp_path / "ranks.jsonl", [{"weak_id": "w-a", "rank": 5, "kept": True, "reason": ""}])
+    mark_ranks(attempt, one, BATCH, tmp_path)
+    assert WeakQuery.objects.get().dropped == dropped
+
+
+def test_questions_from_before_the_columns_get_their_draw_and_risk(
+    rows: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = import_module("webapp.migrations.0003_fill_draw_and_risk")
+    monkeypatch.setattr(fill, "_AT_ONCE", 2)
+    rows.complete(write_result(tmp_path, *(draft(name) for name in "abcd"), draft("e", reason="short")))
+    ranks = {"w-a": (1, ""), "w-b": (10, ""), "w-c": (None, "rank")}
+    WeakQuery.objects.update(draw=0)
+    for weak_id, (rank, dropped) in ranks.items():
+        WeakQuery.objects.filter(weak_id=weak_id).update(rank=rank, dropped=dropped)
+    fill.fill(apps, SimpleNamespace(connection=connection))
+    assert {row.weak_id: (row.draw, row.risk) for row in WeakQuery.objects.all()} == {
+        **{weak_id: (draw(weak_id), risk(rank, None)) for weak_id, (rank, _) in ranks.items()},
+        "w-d": (draw("w-d"), 0.0), "w-e": (draw("w-e"), 0.0),  # not filtered, not to be
+    }  # fmt: skip
 
 
 def test_a_question_has_its_loss_and_a_draw_of_its_own(rows: Questions, tmp_path: Path) -> None:
@@ -170,5 +212,5 @@ def test_the_filter_gives_each_question_its_risk(rows: Questions, attempt: Attem
         tmp_path / "ranks.jsonl",
         ({"weak_id": f"w-{name}", "rank": rank, "kept": True, "reason": ""} for name, rank in ranks),
     )
-    mark_ranks(attempt, attempt.row.experiment.project, BATCH, tmp_path)
+    mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
     assert list(WeakQuery.objects.order_by("id").values_list("risk", flat=True)) == [0.5, 0.75]

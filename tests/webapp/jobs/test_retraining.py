@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sptar_engine import experiment as plans
+from sptar_engine import registry
 from tests.webapp.jobs.installation import Installation, fresh
 from webapp.jobs import runner
 from webapp.models import Experiment, StageRun, State, User, Verdict, WeakQuery
-from webapp.places import decisions_file
+from webapp.places import decisions_file, store_folder
 from webapp.services import derive, stages
 
 pytestmark = pytest.mark.usefixtures("database_file", "no_redis", "fake_stages")
@@ -80,6 +82,34 @@ def test_another_threshold_writes_no_question_anew(done: Experiment, actor: User
     reused = set(made.stages.filter(reused=True).values_list("step_id", flat=True))
     assert {"prepare", "tune", "select.sptar", "generate.sptar", "generate.inpars", "evaluate.zero_shot"} <= reused
     assert {"filter.sptar", "filter.inpars"} <= set(made.stages.filter(reused=False).values_list("step_id", flat=True))
+
+
+def test_an_update_of_the_application_writes_no_question_anew(
+    done: Experiment, actor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the verdicts would be about questions that nobody trains with."""
+    weak = reject(done, "sptar")
+    before = dict(done.stages.values_list("step_id", "folder"))
+    for stage in ("prepare", "tune", "generate"):
+        monkeypatch.setitem(registry.STAGES, stage, replace(registry.STAGES[stage], version=99))
+    again = work(derive.with_verdicts(experiment=done, actor=actor, request_token="again"))
+    assert again.state == State.DONE
+    after = dict(again.stages.values_list("step_id", "folder"))
+    for step in ("prepare", "tune", "select.sptar", "generate.sptar", "filter.sptar"):
+        assert after[step] == before[step], step
+    assert again.stages.get(step_id="tune").points.exists()
+    assert list(again.stages.filter(reused=False).values_list("step_id", flat=True)) == ["train.sptar"]
+    weak.refresh_from_db()
+    assert (weak.verdict, weak.rank) == (Verdict.REJECT, 1)
+
+
+def test_a_result_that_was_changed_on_the_disk_is_made_anew(done: Experiment, actor: User) -> None:
+    reject(done, "sptar")
+    folder = store_folder(done.project) / "stages" / done.stages.get(step_id="tune").folder
+    (folder / "history.jsonl").write_text("")
+    again = work(derive.with_verdicts(experiment=done, actor=actor, request_token="again"))
+    assert again.state == State.DONE
+    assert not again.stages.get(step_id="tune").reused
 
 
 def test_verdicts_that_are_gone_from_the_disk_are_said(done: Experiment, actor: User) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from webapp.models import Event, OpenSession, User
+from webapp.models import ApiToken, Event, OpenSession, User
 from webapp.selectors.sessions import browsers_of, in_words
 from webapp.services import sessions
 
@@ -136,6 +136,19 @@ def test_a_new_password_ends_all_others_and_keeps_this_one(owner: User) -> None:
     assert there.get("/profile/").status_code == 302
     assert OpenSession.objects.get().session_key == here.session.session_key
     assert not Session.objects.filter(session_key=there.session.session_key).exists()
+
+
+def test_a_new_password_says_that_tokens_go_on_working(owner: User) -> None:
+    here = browser(owner)
+    for number, days in enumerate((None, 3, -3)):
+        expires = None if days is None else timezone.now() + timedelta(days=days)
+        ApiToken.objects.create(user=owner, name="t", prefix="sptar_x", token_hash=str(number), expires=expires)
+    given = {"old": PASSWORD, "password": "another horse battery"}
+    page = here.post("/profile/password/", given, follow=True).content.decode()
+    assert 'Your 2 API tokens still work: <a href="/profile/tokens/">revoke</a>' in page
+    ApiToken.objects.all().delete()
+    given = {"old": "another horse battery", "password": PASSWORD}
+    assert "still work" not in here.post("/profile/password/", given, follow=True).content.decode()
 
 
 def test_a_log_in_link_opens_a_browser_too(owner: User, login: Callable[[User], Client]) -> None:

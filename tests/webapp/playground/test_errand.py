@@ -119,6 +119,12 @@ def test_what_takes_long_is_left_until_somebody_asks(experiment, corpus, change)
     assert not Errand.objects.exists()
 
 
+def test_point_of_a_learning_curve_is_left_until_somebody_asks(experiment, model) -> None:
+    experiment.series = "abc"
+    assert model_indexes.prepare_packed(experiment=experiment, arm="sptar") is None
+    assert not Errand.objects.exists()
+
+
 def test_arm_without_a_model_is_left_alone(experiment) -> None:
     assert model_indexes.prepare_packed(experiment=experiment, arm="bm25") is None
 

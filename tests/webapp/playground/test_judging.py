@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from webapp.models import Decision, Event, Judgement, Project, Query, Split
+from webapp.selectors.judgements import counting, effective
 from webapp.selectors.steps import steps_of
 from webapp.services import playground, queries, snapshots, undo
 from webapp.services import splits as splits_service
@@ -105,6 +106,7 @@ def test_saved_as_test_question_its_grades_count(project, corpus, owner, version
     assert (row.status, row.split, row.split_fixed, row.skip_reason) == ("done", "test", True, "")
     assert row.origin == "playground"
     assert version() > before
+    assert Judgement.objects.get().source == "labelling"
     _, qrels, _ = snapshots._labels(project, corpus)
     assert qrels["test"].grades == {row.query_id: {"d1": 2}}
     assert not qrels["train"].grades
@@ -141,7 +143,25 @@ def test_saving_can_be_taken_back(project, corpus, owner) -> None:
     undo.undo(project=project, decision=Decision.objects.latest("pk"), actor=owner)
     row = Query.objects.get()
     assert (row.status, row.split, row.skip_reason) == ("skipped", "", "playground")
-    assert Judgement.objects.count() == 1
+    assert Judgement.objects.get().source == "playground"
+
+
+@pytest.mark.parametrize("take_up", [queries.reopen, queries.finish])
+def test_taken_up_on_its_page_its_grades_count_too(project, corpus, owner, take_up) -> None:
+    query = give(project, owner)
+    take_up(query=query, actor=owner)
+    assert Judgement.objects.get().source == "labelling"
+
+
+def test_grade_that_was_only_tried_counts_for_no_data(project, corpus, owner) -> None:
+    queries.add(project=project, texts=[TEXT], actor=owner)
+    query = Query.objects.get()
+    Judgement.objects.create(query=query, doc_id="d1", grade=0, judge=owner, source="playground")
+    other = Judgement.objects.create(query=query, doc_id="d1", grade=2, judge=None)
+    assert [(row.doc_id, row.grade) for row in effective(Judgement.objects.all())] == [("d1", 2)]
+    assert counting(list(Judgement.objects.order_by("pk"))) == other
+    other.delete()
+    assert list(effective(Judgement.objects.all())) == []
 
 
 def test_saving_a_new_question_can_be_taken_back(project, corpus, owner) -> None:

@@ -45,7 +45,7 @@ def test_sentence_for_ties_alone_and_for_too_few() -> None:
     assert tally(0, 0, 2).p is None
     assert tally(0, 5, 1).sentence == (
         "The trained model was preferred for 5 questions, the other search for 0; 1 made no difference. "
-        "Too few to tell: at least 6 clear choices are needed."
+        "Too few to tell: at least 6 questions with a clear preference are needed."
     )
 
 
@@ -127,17 +127,19 @@ def test_comparison_needs_a_question_and_a_search(project, model, owner, text: s
     assert not Preference.objects.exists()
 
 
-def test_each_person_counts_once_for_a_question(project, model, owner, member) -> None:
+def test_each_question_counts_once_for_the_side_that_most_prefer(project, model, owner, member) -> None:
     other = member("reviewer")
     for person, text, choice in (
         (owner, "one", "after"), (owner, "One", "before"), (owner, "two", "same"), (other, "one", "after"),
-        (owner, "three", ""),
+        (owner, "three", ""), (owner, "four", "before"), (other, "four", "after"), (owner, "five", "before"),
+        (other, "five", "same"),
     ):  # fmt: skip
         Preference.objects.create(
             project=project, experiment=model.experiment, arm="sptar", before="base", text=text, after_left=True,
             choice=choice, person=person,
         )  # fmt: skip
     found = tally_of(model.experiment, "sptar", "base")
-    assert (found.after, found.before, found.same, found.total) == (2, 0, 1, 3)
+    # one: both for the trained model; two: no difference; four: one each; five: one against it.
+    assert (found.after, found.before, found.same, found.total) == (1, 1, 2, 4)
     assert tally_of(model.experiment, "sptar", "bm25").total == 0
     assert tally_of(model.experiment, "seeds_only", "base").total == 0

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from webapp.models import StageRun, State
+from webapp.models import Experiment, StageRun, State
+from webapp.selectors.playground_choice import choice_of
 from webapp.selectors.trained_models import NotTrainedError, find_model, trained_model, trained_models
 
 
@@ -15,6 +16,15 @@ def test_models_are_listed_newest_first_and_the_packed_arm_first(project, make_e
     make_experiment()
     names = [(one.experiment.number, one.arm) for one in trained_models(project)]
     assert names == [(2, "sptar"), (2, "seeds_only"), (1, "sptar"), (1, "seeds_only")]
+
+
+def test_points_of_a_learning_curve_stand_last(project, make_experiment) -> None:
+    make_experiment()
+    point = make_experiment()
+    Experiment.objects.filter(pk=point.pk).update(series="abc")
+    assert [one.experiment.number for one in trained_models(project)] == [1, 1, 2, 2]
+    assert choice_of(project, {}).model == trained_models(project)[0]
+    assert choice_of(project, {"run": "2"}).model == trained_models(project)[2]
 
 
 def test_of_repeats_the_first_is_taken_which_is_packed(project, make_experiment) -> None:

@@ -246,6 +246,14 @@ def test_blind_comparison_hides_the_names_until_the_choice(client, at, chosen, s
     assert "Too few to tell" in content
 
 
+def test_blind_comparison_asks_a_question_of_its_own(client, at, chosen, search) -> None:
+    for values in (chosen, {}):
+        content = page(client, at("playground"), values)
+        form = content[content.index('action="' + at("playground_blind")) :].split("</form>")[0]
+        assert 'name="q"' in form
+        assert TEXT not in form  # its results stand on this page under their names
+
+
 def test_choice_stands_when_it_is_sent_twice(client, at, chosen, search) -> None:
     blind(client, at, chosen)
     row = Preference.objects.get()

@@ -41,7 +41,7 @@ def experiment(project: Project) -> Experiment:
     for position, (stage, folder) in enumerate([("generate", BATCH), ("filter", "filter-x")]):
         StageRun.objects.create(
             experiment=made, position=position, step_id=f"{stage}.sptar", stage=stage, queue="cpu", arms=["sptar"],
-            state=State.DONE, folder=folder,
+            state=State.DONE, folder=folder, config={"top_k": 30} if stage == "filter" else {},
         )  # fmt: skip
     return made
 

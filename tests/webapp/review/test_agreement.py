@@ -44,6 +44,16 @@ def test_kappa_is_that_of_a_hand_count(say: Say, project: Project, owner: User, 
     assert found.is_few
 
 
+def test_who_changes_a_verdict_after_seeing_the_others_is_not_blind(
+    say: Say, project: Project, owner: User, weak: list[WeakQuery]
+) -> None:
+    say("accept", "accept", 0)
+    say("accept", "reject", 1)
+    reviews.give(project=project, actor=owner, weak=weak[1], verdict="reject", source="list")
+    [found] = selector.pairings(project, BATCH)
+    assert (found.verdicts.same, found.verdicts.n) == (1, 1)
+
+
 def test_counters_tell_looks_from_bulk_actions(
     say: Say, project: Project, owner: User, reviewer: User, weak: list[WeakQuery]
 ) -> None:

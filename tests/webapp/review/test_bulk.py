@@ -73,6 +73,16 @@ def test_all_that_match_get_the_verdict_and_those_that_have_one_keep_it(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("verdict", "given"), [("accept", 13), ("reject", 14)])
+def test_accepting_leaves_out_what_no_training_can_use(
+    start: Start, write: Callable[..., list[WeakQuery]], verdict: str, given: int
+) -> None:
+    write("dropped by clean-up", dropped="short")
+    write("dropped by the filter", dropped="duplicate")
+    start(verdict)
+    assert work() == {"questions": given}
+
+
 def test_a_filter_of_reviewed_questions_touches_nothing(
     start: Start, weak: list[WeakQuery], reviewer: User, project: Project
 ) -> None:

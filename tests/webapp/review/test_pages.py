@@ -306,6 +306,23 @@ def test_reviewers_may_not_act_in_bulk(
     assert "Preview" not in page_of(login(reviewer), at("review_list"))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"text": "x" * 201}, {"rank": "100001"}, {"who": "999999"}, {"kept": "nix"}, {"like": "5", "how": "bogus"},
+        {"like": "5"}, {"how": "near"},
+    ],
+)  # fmt: skip
+def test_a_filter_that_is_not_allowed_widens_no_bulk_action(
+    client: Client, at: At, weak: list[WeakQuery], values: dict[str, str]
+) -> None:
+    for ask in (client.get, client.post):
+        answer = ask(at("review_bulk"), {**values, "action": "reject"})
+        assert answer["Location"].startswith(at("review_list"))
+        assert "A filter is not allowed" in client.get(answer["Location"]).content.decode()
+    assert not BulkReview.objects.exists()
+
+
 def test_all_like_this_are_counted_and_lead_to_the_preview(
     client: Client, weak: list[WeakQuery], at: At, write: Callable[..., list[WeakQuery]], owner: User
 ) -> None:
@@ -356,3 +373,59 @@ def test_a_card_takes_few_queries(
         press(client, at("review_give", weak[0].pk), verdict="accept", queue="queue")
     with django_assert_max_num_queries(15):
         page_of(client, at("review_list"))
+
+
+def test_the_pages_say_whose_threshold_keeps(client: Client, weak: list[WeakQuery], at: At, project: Project) -> None:
+    first = Experiment.objects.get()
+    assert "by the threshold 30 of" in page_of(client, at("review_batch"))
+    second = Experiment.objects.create(
+        project=project, number=2, request_token="2", preset="fast", corpus=first.corpus, labels_version=1,
+        dataset="0" * 32,
+    )  # fmt: skip
+    for position, (stage, folder) in enumerate([("generate", BATCH), ("filter", "filter-y")]):
+        StageRun.objects.create(
+            experiment=second, position=position, step_id=f"{stage}.sptar", stage=stage, queue="cpu", arms=["sptar"],
+            state="done", folder=folder, config={"top_k": 10} if stage == "filter" else {},
+        )  # fmt: skip
+    for address in (at("review_batch"), at("review_cards", "queue"), at("review_list")):
+        page = page_of(client, address)
+        assert "by the threshold 10 of" in page and "experiment 1 itself has the threshold 30" in page
+    assert "experiment 1 itself" in page_of(client, at("review_bulk") + "?action=reject")
+
+
+def test_what_clean_up_dropped_is_offered_for_rejection_alone(client: Client, weak: list[WeakQuery], at: At) -> None:
+    WeakQuery.objects.filter(pk=weak[0].pk).update(dropped="short")
+    page = page_of(client, at("review_question", weak[0].pk))
+    assert "no training can use it" in page and 'value="reject"' in page
+    assert 'id="accept"' not in page and 'id="save-edit"' not in page
+
+
+def test_every_button_of_the_desk_waits_for_the_answer_of_the_last_one(
+    client: Client, weak: list[WeakQuery], at: At
+) -> None:
+    press(client, at("review_next", "queue"))
+    page = press(client, at("review_give", weak[0].pk), verdict="accept", queue="queue")
+    assert page.count("hx-post=") == page.count('hx-sync="#desk:drop"') > 5
+    empty = page_of(client, at("review_cards", "sample"))
+    assert empty.count("hx-post=") == empty.count('hx-sync="#desk:drop"') > 0
+
+
+def test_learning_curves_push_no_questions_out(client: Client, project: Project, experiment: Experiment) -> None:
+    for number in range(2, 24):
+        point = Experiment.objects.create(
+            project=project, number=number, series="curve", request_token=str(number), preset="fast", labels_version=1,
+            corpus=experiment.corpus, dataset="0" * 32,
+        )  # fmt: skip
+        StageRun.objects.create(
+            experiment=point, position=0, step_id="generate.sptar", stage="generate", queue="gpu", arms=["sptar"],
+            folder=f"generate-{number}",
+        )  # fmt: skip
+    assert [batch.folder for batch in latest(project)] == [BATCH]
+    found = newest(project)
+    assert found and found.experiment == experiment
+
+
+def test_surprise_is_told_in_words_to_pick_from(client: Client, weak: list[WeakQuery], at: At) -> None:
+    WeakQuery.objects.filter(pk=weak[0].pk).update(loss=2.302585)
+    page = page_of(client, at("review_question", weak[0].pk) + "?scores=1")
+    assert "as if it had picked each word out of 10.0" in page

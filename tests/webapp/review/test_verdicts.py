@@ -84,6 +84,16 @@ def test_a_question_of_another_project_is_refused(weak: list[WeakQuery], owner: 
         reviews.give(project=other, actor=owner, weak=weak[0], verdict="accept")
 
 
+@pytest.mark.parametrize(("verdict", "text"), [("accept", ""), ("edit", "better words")])
+def test_what_clean_up_dropped_can_be_neither_accepted_nor_edited(
+    give: Give, weak: list[WeakQuery], verdict: str, text: str
+) -> None:
+    WeakQuery.objects.filter(pk=weak[0].pk).update(dropped="short")
+    with pytest.raises(ValidationError, match=r"Clean-up dropped this question \(too short\)"):
+        give(verdict, text=text)
+    give("reject")
+
+
 def test_the_first_verdict_counts_until_a_disagreement_is_settled(
     give: Give, weak: list[WeakQuery], owner: User, reviewer: User, project: Project, member: Callable[[str], User]
 ) -> None:
