@@ -15,7 +15,6 @@ _ONLY_OURS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SPTAR_MAKES_KEY", "HF_TOKEN",
 """What no other process needs; the last two are the key of `push_to_hub`, which runs by itself."""
 
 
-
 def child_environment(
     inherited: Mapping[str, str], secrets: Mapping[str, str], data_dir: Path, port: int
 ) -> dict[str, str]:

@@ -48,9 +48,7 @@ class FakeSearch:
         if self.down:
             raise SearchUnavailable("The search service is not running.", "down")
 
-    def find(
-        self, corpus: Corpus, text: str, *, retriever: str = "bm25", depth: int = 20, begin: bool = True
-    ) -> Found:
+    def find(self, corpus: Corpus, text: str, *, retriever: str = "bm25", depth: int = 20, begin: bool = True) -> Found:
         self.check()
         return Found([Hit(doc_id, 10.0 - rank) for rank, doc_id in enumerate(self.hits[retriever])], 3.0)
 
