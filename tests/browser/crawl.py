@@ -24,7 +24,8 @@ def reachable(page: Page, site: str, *starts: str) -> Iterator[tuple[str, int]]:
             continue
         seen.add(kind_of(address))
         answer = page.request.get(address)
-        is_page = answer.status < 400 and "text/html" in answer.headers.get("content-type", "")
+        is_saved = "attachment" in answer.headers.get("content-disposition", "")
+        is_page = answer.status < 400 and "text/html" in answer.headers.get("content-type", "") and not is_saved
         if is_page:
             page.goto(address)
         yield address, answer.status
@@ -39,6 +40,7 @@ def kind_of(address: str) -> str:
 
 def _links(page: Page, site: str) -> list[str]:
     """Addresses of this site that the page links to."""
-    found = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)")
+    in_full = "links => links.map(link => new URL(link.getAttribute('href'), location).href)"  # of links in charts too
+    found = page.eval_on_selector_all("a[href]", in_full)
     parts = [urlsplit(address) for address in found if address.startswith(f"{site}/")]
     return list(dict.fromkeys(part.path + (f"?{part.query}" if part.query else "") for part in parts))

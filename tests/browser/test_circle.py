@@ -1,14 +1,13 @@
 """The whole circle on the sample: review, retrain, compare, judge, try, download, and load what was downloaded.
 
 The models are tiny and random (tests.browser.small_models), all else is what `make demo` runs: processes, queue,
-workers, Lucene, training, search service. SPTAR_CIRCLE=bundled takes the bundled models instead, which needs an hour.
+workers, Lucene, training, search service.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sqlite3
 import tempfile
@@ -29,8 +28,7 @@ from tests.webapp.operations.started import Up, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
-IS_SMALL = os.environ.get("SPTAR_CIRCLE") != "bundled"
-PATIENCE = 600 if IS_SMALL else 3 * 3600  # seconds for an experiment
+PATIENCE = 900  # seconds for an experiment
 QUESTION = "how do i read a file line by line"
 NEAR = 1e-5  # of a score: what batches of other sizes may change by rounding
 
@@ -41,11 +39,10 @@ def site(browser: Browser) -> Iterator[Up]:
     del browser
     with tempfile.TemporaryDirectory(prefix="web-") as folder:
         data = Path(folder) / "data"
-        settings = "tests.browser.small_settings" if IS_SMALL else "tests.settings"
-        if IS_SMALL:
-            data.mkdir(mode=0o700)
-            small_models.write(data / small_models.FOLDER)
-        started = Up(Machine(data, {"PORT": str(free_port()), "DJANGO_SETTINGS_MODULE": settings}), "--sample")
+        data.mkdir(mode=0o700)
+        small_models.write(data / small_models.FOLDER)
+        variables = {"PORT": str(free_port()), "DJANGO_SETTINGS_MODULE": "tests.browser.small_settings"}
+        started = Up(Machine(data, variables), "--sample")
         started.wait(lambda: "The sample experiment is" in started.said, PATIENCE)
         assert "The sample experiment is done" in started.said, started.said
         yield started

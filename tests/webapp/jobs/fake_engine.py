@@ -20,12 +20,16 @@ import sptar_engine
 from sptar_engine import catalog, registry
 from sptar_engine.artifacts import read_json, read_jsonl, sha256_json, write_json, write_jsonl
 from sptar_engine.configs import StageConfig
+from sptar_engine.data.beir import write_labels
 from sptar_engine.data.seeds import POOL_FILE
 from sptar_engine.data.weak import RANKS_FILE, WEAK_FILE
 from sptar_engine.prompting.shards import Draft, ShardFolder, split_shards, weak_id
+from sptar_engine.records import Hit, Qrels, Query
 from sptar_engine.stage import StageContext, StageOutput
 
 EPOCHS = 4
+TESTS = [f"q{number}" for number in range(40)]
+"""The test queries, whatever the dataset has."""
 
 
 def install() -> None:
@@ -82,6 +86,8 @@ def _prepare(config: StageConfig, context: StageContext) -> StageOutput:
     rows = list(read_jsonl(context.input("dataset") / "corpus.jsonl"))
     write_jsonl(context.out_dir / "corpus.jsonl", rows)
     write_jsonl(context.out_dir / POOL_FILE, ({"doc_id": row["_id"]} for row in rows))
+    grades = {name: {rows[at % len(rows)]["_id"]: 1} for at, name in enumerate(TESTS)}
+    write_labels(context.out_dir, [Query(name, f"what is {name}") for name in TESTS], {"test": Qrels(grades)})
     context.tick(len(rows), len(rows), "documents read")
     _pause(context)
     return StageOutput({"documents": len(rows), "sentence": f"{len(rows)} documents"})
@@ -177,8 +183,13 @@ def _train(config: StageConfig, context: StageContext) -> StageOutput:
 
 
 def _evaluate(config: StageConfig, context: StageContext) -> StageOutput:
+    from sptar_engine.evaluation.trec import write_run  # loads numpy, which the worker's parent must not
+
     quality = 0.6 if "train" in context.inputs else 0.4
-    per_query = {f"q{number}": min(1.0, quality + number / 200) for number in range(40)}
+    per_query = {name: min(1.0, quality + at / 200) for at, name in enumerate(TESTS)}
+    documents = [row["doc_id"] for row in read_jsonl(context.input("prepare") / POOL_FILE)][:12]
+    hits = [Hit(doc_id, -float(at)) for at, doc_id in enumerate(documents)]
+    write_run(context.out_dir / "run.trec", dict.fromkeys(TESTS, hits), "fake")
     _pause(context)
     context.tick(40, 40, "queries searched")
     write_json(context.out_dir / "metrics.json", {"mean": {"nDCG@10": quality}, "per_query": {"nDCG@10": per_query}})
