@@ -161,7 +161,7 @@ def write(slug: str) -> dict[str, Any]:
             row.reviewed_at, row.disputed = None, False
         with transaction.atomic():
             made = WeakQuery.objects.bulk_create(fresh)
-        reviews.give(project=project, actor=owner, weak=made[0], verdict="accept")
+        reviews.give(project=project, actor=owner, weak=made[0], verdict="reject")  # of any question, dropped or not
         transactions += 2
         time.sleep(_WRITE_PAUSE)
     return {"transactions": transactions}
