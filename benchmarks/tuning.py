@@ -3,11 +3,11 @@
     python -m benchmarks.tuning --json
 
 Both start from the same soft prompt, see the same pairs (cut to the same tokens) in each epoch, and use AdamW with
-the same linearly falling learning rate. Held-out loss is measured by one function, at equal distances in pairs, with
-the clock stopped. The official loop runs its epochs; the lowest loss that it reached is the target and the moment it
-reached it is its time. Ours runs until it is there. The two take turns from measurement to measurement, so that
-whatever else the machine does strikes both alike. Ours has the product's default batch size; with `--batch-size 1`
-both take as many steps.
+the same linearly falling learning rate; ours measures and keeps the average of its last steps, as the product does.
+Held-out loss is measured by one function, at equal distances in pairs, with the clock stopped. The official loop runs
+its epochs; the lowest loss that it reached is the target and the moment it reached it is its time. Ours runs until it
+is there. The two take turns from measurement to measurement, so that whatever else the machine does strikes both
+alike. Ours has the product's default batch size; with `--batch-size 1` both take as many steps.
 
 The official loop, as published (zhiyuanpeng/SPTAR, xuyang/prompt_train_v1.py and dataset.py): batch 1, float32, PEFT's
 forward with logits for every token, and each pair padded on the left to the longest document plus the longest query
@@ -137,12 +137,17 @@ class Race:
                 ours.start()
 
         loop = self.loop(self.config.batch_size, tick)
-        ours = Stopwatch("ours", loop.measure, self.every)
-        optimizer = loop.make_optimizer()
+        pace = loop.make_pace()
+
+        def measure() -> float:
+            with pace.average.in_place():
+                return loop.measure()
+
+        ours = Stopwatch("ours", measure, self.every)
         ours.start()
         try:
             for epoch in range(1, self.config.epochs + 1):
-                loop.train_epoch(epoch, optimizer)
+                loop.train_epoch(epoch, pace)
         except _Enough:
             pass
         return official, ours

@@ -37,7 +37,7 @@ PRESETS: dict[str, Preset] = {
             "paper",
             "100,000 documents and the settings of the paper's code, for a GPU and a language model of 7 billion",
             {
-                "tune": {"epochs": 100, "patience": 6, "batch_size": 1, "learning_rate": 3e-2},
+                "tune": {"epochs": 100, "patience": 6, "batch_size": 1, "learning_rate": 3e-2, "average": 0.0},
                 "select": {"candidates": 50},
                 "generate": {"documents": 100_000},
                 "train": {"epochs": 20, "evaluations": 20, "patience": 10},

@@ -41,7 +41,7 @@ class StageSpec:
 
 _SPECS = (
     StageSpec("prepare", 1, ("dataset",), (), "check the dataset, split the labels, draw the unlabelled pool"),
-    StageSpec("tune", 2, ("prepare",), (), "learn a soft prompt on the seed pairs"),
+    StageSpec("tune", 3, ("prepare",), (), "learn a soft prompt on the seed pairs"),
     StageSpec("select", 1, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
     StageSpec("generate", 2, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
     StageSpec("filter", 1, ("prepare", "generate"), (), "keep queries that find their own document"),
