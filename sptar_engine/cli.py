@@ -17,13 +17,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from sptar_engine import catalog, experiment, workspace
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, STANDARD_ARMS, parse_arms, parse_families
 from sptar_engine.artifacts import write_json
 from sptar_engine.configs import build_config, parse_overrides
 from sptar_engine.errors import Cancelled, ConfigError, InputError, SptarError
-from sptar_engine.experiment import DATASET, DECISIONS, Step
 from sptar_engine.pipeline import RESULT, StageResult, Store, named_models, read_result, run_stage
 from sptar_engine.presets import PRESETS
 from sptar_engine.registry import STAGES
+from sptar_engine.steps import DATASET, DECISIONS, Step
 from sptar_engine.terminal import Board, print_comparison, print_queries
 from sptar_engine.training.decisions import read_decisions
 
@@ -69,11 +70,12 @@ def _complain(error: object, code: int) -> int:
 
 
 def _experiment(arguments: argparse.Namespace) -> int:
-    arms = experiment.parse_arms(arguments.arms)
+    arms = parse_arms(arguments.arms)
     asked = experiment.merge(
         PRESETS[arguments.preset].settings, _models_asked(arguments), parse_overrides(arguments.set)
     )
-    options = {"seeds": arguments.seeds, "decisions": bool(arguments.decisions)}
+    families = parse_families(arguments.families)
+    options = {"families": families, "seeds": arguments.seeds, "decisions": bool(arguments.decisions)}
     steps = experiment.plan(arms, asked, **options)
     runner = _Runner(arguments, arms, Board(len(steps)))
     _check_models(steps, arguments.models)
@@ -339,7 +341,8 @@ def _add_experiment(commands: Any) -> None:
     one.add_argument("dataset", type=Path)
     one.add_argument("--out", type=Path, required=True, help="folder for everything; start again to go on")
     one.add_argument("--preset", choices=list(PRESETS), default="balanced", help="ready-made settings")
-    one.add_argument("--arms", default=",".join(experiment.ARMS), help="what to compare")
+    one.add_argument("--arms", default=",".join(STANDARD_ARMS), help=f"what to compare: {', '.join(ARMS)}")
+    one.add_argument("--families", default=BI_ENCODER, help=f"kinds of retrievers: {', '.join(FAMILIES)}")
     one.add_argument("--seeds", type=_count, default=1, metavar="N", help="train every arm N times")
     one.add_argument("--decisions", type=Path, metavar="FILE", help="verdicts on weak queries, JSONL")
     one.add_argument("--llm", metavar="NAME", help="language model for all stages")

@@ -18,6 +18,11 @@ from sptar_engine.errors import ConfigError
 
 Value = int | float | bool | str
 
+QUERY_STYLES = ("any", "question", "keywords", "claim", "mixed")
+FAMILIES = ("bi_encoder", "late_interaction", "cross_encoder", "sparse", "adapter")
+"""Kinds of retrievers that are trained (`train.family`)."""
+RETRIEVERS = ("bm25", "dense", "late_interaction", "cross_encoder", "sparse", "hybrid")
+
 
 def option(
     default: Value,
@@ -66,6 +71,18 @@ def _dtype() -> Any:
 
 def _threads() -> Any:
     return option(0, "CPU threads; 0 = as many as the machine decides", low=0, high=1024)
+
+
+def _dev_pool() -> Any:
+    return option(0, "documents searched in a dev evaluation (judged ones always); 0 = all", low=0, high=10**8)
+
+
+def _rerank_depth() -> Any:
+    return option(50, "BM25 hits that a cross-encoder puts in order (1,000 in the paper)", low=1, high=1000)
+
+
+def _max_length() -> Any:
+    return option(256, "documents and queries are cut to this many tokens", low=16, high=8192)
 
 
 def _document_tokens() -> Any:
@@ -117,7 +134,9 @@ class SelectConfig(StageConfig):
 
     STAGE: ClassVar[str] = "select"
     model: str = _language_model()
-    examples: int = option(1, "example pairs in the prompt (M of the paper)", low=1, high=4)
+    examples: int = option(1, "example pairs in the prompt (M of the paper)", low=1, high=8)
+    instruction: str = option("", "words that stand before the examples and say what is asked for")
+    style: str = option("any", "kind of queries to ask for; examples are of that kind", choices=QUERY_STYLES)
     candidates: int = option(12, "example sets to try", low=1, high=10_000)
     batch_tokens: int = option(4096, "document and query tokens in a batch", low=64, high=10**7)
     document_tokens: int = _document_tokens()
@@ -135,6 +154,8 @@ class GenerateConfig(StageConfig):
     model: str = _language_model()
     documents: int = option(1000, "unlabelled documents to write queries for", low=1, high=10**8)
     queries: int = option(1, "queries per document", low=1, high=50)
+    choice: str = option("random", "documents: at random, or spread over the topics", choices=("random", "diverse"))
+    base: str = _encoder()
     decoding: str = option("greedy", "take the likeliest word, or draw", choices=("greedy", "sample"))
     temperature: float = option(0.7, "flatness of the draw (decoding = sample)", low=0.01, high=5.0)
     top_p: float = option(0.95, "draw from the likeliest words of this total share", low=0.01, high=1.0)
@@ -160,10 +181,14 @@ class GenerateConfig(StageConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class FilterConfig(StageConfig):
-    """Keep a weak query only if BM25 finds its own document among the first `top_k`."""
+    """Keep a weak query only if its own document is found again, by BM25 unless another `method` is chosen."""
 
     STAGE: ClassVar[str] = "filter"
-    top_k: int = option(30, "keep a query whose document BM25 finds within this rank", low=1, high=100)
+    method: str = option("bm25", "what decides", choices=("bm25", "round_trip", "likelihood"))
+    keep_share: float = option(0.5, "share of the likeliest queries kept (method = likelihood)", low=0.01, high=1.0)
+    base: str = _encoder()
+    max_length: int = _max_length()
+    top_k: int = option(30, "keep a query whose document is found within this rank", low=1, high=100)
     depth: int = option(100, "ranks are searched down to here", low=1, high=1000)
     k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
@@ -176,24 +201,70 @@ class FilterConfig(StageConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MineConfig(StageConfig):
+    """Find hard negatives: documents close to a query that, as far as anybody knows, do not answer it."""
+
+    STAGE: ClassVar[str] = "mine"
+    source: str = option("both", "where they are looked for", choices=("bm25", "dense", "both"))
+    count: int = option(16, "hard negatives kept per query at most", low=1, high=256)
+    skip: int = option(0, "first hits of each source that are passed over", low=0, high=900)
+    depth: int = option(100, "hits of each source that are looked at", low=1, high=1000)
+    margin: float = option(
+        0.95, "left out from this share of the score of the query's own document on (NV-Retriever); 0 = never",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    base: str = _encoder()
+    max_length: int = _max_length()
+    k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeachConfig(StageConfig):
+    """Let a teacher score the mined documents of every training query, for a student to learn its order."""
+
+    STAGE: ClassVar[str] = "teach"
+    teacher: str = option("none", "who teaches", choices=("none", "cross_encoder", "likelihood", "self"))
+    documents: int = option(8, "documents scored per query, its own included", low=2, high=64)
+    model: str = _language_model()
+    document_tokens: int = _document_tokens()
+    query_tokens: int = _query_tokens()
+    max_length: int = _max_length()
+    rerank_depth: int = _rerank_depth()
+    seed: int = _seed()
+    dtype: str = _dtype()
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(StageConfig):
     """Train the retriever on seeds and kept weak pairs; the untrained base is a candidate too."""
 
     STAGE: ClassVar[str] = "train"
     base: str = _encoder()
-    family: str = option("bi_encoder", "kind of retriever", choices=("bi_encoder",))
+    family: str = option("bi_encoder", "kind of retriever", choices=FAMILIES)
     epochs: int = option(2, "passes over the pairs", low=1, high=1000)
     batch_size: int = option(32, "pairs per step; the other documents of a batch are the negatives", low=2, high=4096)
+    cached_pairs: int = option(0, "pairs held in memory at a time by cached gradients; 0 = all", low=0, high=4096)
     learning_rate: float = option(2e-5, "AdamW learning rate after warm-up, falling linearly", low=1e-8, high=1.0)
     warmup: float = option(0.1, "share of the steps spent warming up", low=0.0, high=1.0)
     scale: float = option(20.0, "factor on the cosine similarity in the loss", low=0.1, high=1000.0)
-    max_length: int = option(256, "documents and queries are cut to this many tokens", low=16, high=8192)
-    negatives: int = option(0, "BM25 hard negatives per pair", low=0, high=16)
-    negatives_from: int = option(10, "skip this many first BM25 hits when looking for negatives", low=0, high=900)
+    max_length: int = _max_length()
+    negatives: int = option(0, "mined hard negatives per pair; a cross-encoder takes 4 at least", low=0, high=64)
+    multi_positive: bool = option(False, "all known answers of a query share its loss")
+    matryoshka: str = option("", "shorter vectors that are trained along, such as 192,96")
+    lora_rank: int = option(0, "train low-rank adapters of this rank (LoRA); 0 = all weights", low=0, high=1024)
+    adapter_rank: int = option(32, "rank of the embedding adapter (family = adapter)", low=1, high=4096)
+    token_dimensions: int = option(128, "dimensions of a token's vector (family = late_interaction)", low=8, high=4096)
+    cross_loss: str = option("listwise", "loss of a cross-encoder", choices=("listwise", "binary"))
+    rerank_depth: int = _rerank_depth()
+    teacher_loss: str = option("kl", "how a student follows its teacher", choices=("kl", "margin_mse"))
+    teacher_weight: float = option(0.5, "share of the teacher in the loss, where there is one", low=0.0, high=1.0)
     weak_limit: int = option(0, "use at most this many weak pairs; 0 = all", low=0, high=10**8)
     evaluations: int = option(3, "dev evaluations, spread evenly over the run", low=1, high=1000)
     patience: int = option(10, "stop after so many evaluations without a better dev nDCG@10", low=1, high=1000)
-    dev_pool: int = option(0, "documents searched in a dev evaluation (judged ones always); 0 = all", low=0, high=10**8)
+    dev_pool: int = _dev_pool()
     mixes: str = option("0.5,1.0", "shares of trained against base weights that are tried at the end, chosen on dev")
     seed: int = _seed()
     threads: int = _threads()
@@ -202,6 +273,15 @@ class TrainConfig(StageConfig):
         super().__post_init__()
         if not all(0 < share <= 1 for share in self.shares):
             raise ConfigError("train.mixes", f"{self.mixes!r}: a share is above 0 and at most 1")
+        assert self.shorter is not None  # read once, so that a bad list is said here
+
+    @property
+    def shorter(self) -> tuple[int, ...]:
+        """`matryoshka` as numbers, falling. Raises ConfigError when it is no list of whole numbers above 0."""
+        words = [word.strip() for word in self.matryoshka.split(",") if word.strip()]
+        if not all(word.isdigit() and int(word) for word in words):
+            raise ConfigError("train.matryoshka", f"{self.matryoshka!r} is not a list of numbers such as 192,96")
+        return tuple(sorted({int(word) for word in words}, reverse=True))
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -213,17 +293,39 @@ class TrainConfig(StageConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FuseConfig(StageConfig):
+    """Choose on the held-out queries how BM25 and a dense retriever are put together."""
+
+    STAGE: ClassVar[str] = "fuse"
+    method: str = option("chosen", "how; chosen = the better one", choices=("chosen", "reciprocal_rank", "weighted"))
+    rank_constant: int = option(60, "constant of reciprocal rank fusion", low=1, high=1000)
+    weights: int = option(20, "steps between 0 and 1 in which the weight of the dense score is tried", low=2, high=100)
+    depth: int = option(1000, "hits of each side that are put together", low=10, high=100_000)
+    dev_pool: int = _dev_pool()
+    base: str = _encoder()
+    max_length: int = _max_length()
+    k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
+    threads: int = _threads()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(StageConfig):
     """Rank the test queries and measure."""
 
     STAGE: ClassVar[str] = "evaluate"
-    retriever: str = option("dense", "what ranks", choices=("bm25", "dense"))
+    retriever: str = option("dense", "what ranks", choices=RETRIEVERS)
     base: str = _encoder()
     depth: int = option(1000, "hits per query in the run file", low=100, high=100_000)
+    rerank_depth: int = _rerank_depth()
+    exact_limit: int = option(
+        100_000, "documents up to which late interaction searches all of them; beyond, it puts dense hits in order",
+        low=0, high=10**8,
+    )  # fmt: skip
     min_grade: int = option(1, "a judged document counts as relevant from this grade on", low=1, high=100)
     k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
-    max_length: int = option(256, "documents and queries are cut to this many tokens", low=16, high=8192)
+    max_length: int = _max_length()
     threads: int = _threads()
 
 
@@ -246,8 +348,8 @@ class PackageConfig(StageConfig):
 CONFIGS: dict[str, type[StageConfig]] = {
     config.STAGE: config
     for config in (
-        PrepareConfig, TuneConfig, SelectConfig, GenerateConfig,
-        FilterConfig, TrainConfig, EvaluateConfig, PackageConfig,
+        PrepareConfig, TuneConfig, SelectConfig, GenerateConfig, FilterConfig, MineConfig, TeachConfig,
+        TrainConfig, FuseConfig, EvaluateConfig, PackageConfig,
     )
 }  # fmt: skip
 

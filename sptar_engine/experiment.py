@@ -6,62 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, HYBRID, Arm, cell
 from sptar_engine.configs import CONFIGS, StageConfig, Value, build_config
+from sptar_engine.course import Course, fusing
 from sptar_engine.errors import ConfigError
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.presets import Settings
 from sptar_engine.stage import Progress
-
-DATASET = "dataset"
-DECISIONS = "decisions"
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One way to get a retriever. Baselines neither generate nor train."""
-
-    name: str
-    help: str
-    trains: bool = False
-    generates: bool = False
-    tunes: bool = False
-
-
-ARMS: dict[str, Arm] = {
-    arm.name: arm
-    for arm in (
-        Arm("bm25", "keyword search by Lucene, no model"),
-        Arm("zero_shot", "the base retriever as it comes, untrained"),
-        Arm("seeds_only", "trained on the labelled pairs alone", trains=True),
-        Arm("inpars", "labelled pairs + queries by a hard prompt", trains=True, generates=True),
-        Arm("sptar", "labelled pairs + queries by the tuned soft prompt", trains=True, generates=True, tunes=True),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stage to run for some arms. `inputs` maps a role to another step's id, or to `dataset` / `decisions`."""
-
-    step_id: str
-    stage: str
-    config: StageConfig
-    inputs: Mapping[str, str]
-    arms: tuple[str, ...]
-
-
-def parse_arms(text: str) -> tuple[str, ...]:
-    """Read `bm25,sptar` into arms in their standing order. Raises ConfigError for an unknown or missing name."""
-    names = {name.strip() for name in text.split(",") if name.strip()}
-    for name in sorted(names):
-        if name not in ARMS:
-            raise ConfigError("--arms", f"{name!r} is not an arm; choose from {', '.join(ARMS)}")
-    if not names:
-        raise ConfigError("--arms", f"name at least one arm of {', '.join(ARMS)}")
-    return tuple(name for name in ARMS if name in names)
+from sptar_engine.steps import DATASET, Step, changed, setting
 
 
 def merge(*layers: Settings) -> dict[str, dict[str, Value]]:
@@ -81,29 +35,41 @@ def everywhere(**values: Value) -> dict[str, dict[str, Value]]:
     }
 
 
-def plan(arms: Sequence[str], settings: Settings, *, seeds: int = 1, decisions: bool = False) -> tuple[Step, ...]:
+def plan(
+    arms: Sequence[str],
+    settings: Settings,
+    *,
+    families: Sequence[str] = (BI_ENCODER,),
+    seeds: int = 1,
+    decisions: bool = False,
+) -> tuple[Step, ...]:
     """Return the steps of an experiment in an order that runs, baselines first.
 
-    `seeds` trains every trained arm that many times, with consecutive seeds. `decisions` says that a file with a
-    person's verdicts on weak queries takes part in training. Raises ConfigError for a setting out of range.
+    `families` are the kinds of retrievers that every trained arm gets. `seeds` trains each that many times, with
+    consecutive seeds. `decisions` says that a file with a person's verdicts on weak queries takes part in training.
+    Raises ConfigError for a setting out of range.
     """
     chosen = [ARMS[name] for name in arms]
-    configs = {stage: build_config(stage, settings.get(stage, {})) for stage in CONFIGS}
+    configs = _build(settings)
     _check_agreement(configs)
     steps = [Step("prepare", "prepare", configs["prepare"], {"dataset": DATASET}, tuple(arms))]
-    steps += [_baseline(arm, configs) for arm in chosen if not arm.trains]
+    for arm in chosen:
+        if not arm.trains:
+            steps += _baseline(arm, configs, families)
     tuned = tuple(arm.name for arm in chosen if arm.tunes)
     if tuned:
         steps.append(Step("tune", "tune", configs["tune"], {"prepare": "prepare"}, tuned))
+    own = {arm.name: _build(merge(settings, arm.settings)) for arm in chosen}
     for arm in chosen:
         if arm.generates:
-            steps += _writing(arm, configs)
+            steps += _writing(arm, own[arm.name])
     trained = [arm for arm in chosen if arm.trains]
     for arm in trained:
         for number in range(seeds):
-            steps += _learning(arm, configs, number, decisions)
+            steps += Course(arm, own[arm.name], families, number, decisions).steps()
     if trained:
-        steps.append(_packaging(trained[-1], configs))
+        last = trained[-1]
+        steps += [_packaging(last, family, own[last.name]) for family in families if FAMILIES[family].trains]
     return tuple(steps)
 
 
@@ -137,35 +103,44 @@ def run(
 
 
 def evaluations(steps: Sequence[Step], results: Mapping[str, StageResult]) -> dict[str, list[Path]]:
-    """Folders of the evaluate steps by arm, one per training seed."""
+    """Folders of the evaluate steps by cell (see `cell`), one per training seed."""
     folders: dict[str, list[Path]] = {}
     for step in steps:
         if step.stage == "evaluate":
-            folders.setdefault(step.arms[0], []).append(results[step.step_id].folder)
+            folders.setdefault(step.cell, []).append(results[step.step_id].folder)
     return folders
+
+
+def _build(settings: Settings) -> dict[str, StageConfig]:
+    return {stage: build_config(stage, settings.get(stage, {})) for stage in CONFIGS}
 
 
 def _check_agreement(configs: Mapping[str, StageConfig]) -> None:
     """Every arm has the same base and every prompt the same language model, or the comparison means nothing."""
-    llm = ("tune.model", "select.model", "generate.model", "package.language_model")
-    for option, places in (("--llm", llm), ("--base", ("train.base", "evaluate.base", "package.base"))):
-        names = {str(_setting(configs, place)) for place in places}
+    llm = ("tune.model", "select.model", "generate.model", "teach.model", "package.language_model")
+    base = tuple(f"{stage}.base" for stage in ("train", "mine", "filter", "fuse", "evaluate", "package"))
+    for option, places in (("--llm", llm), ("--base", base)):
+        names = {str(setting(configs, place)) for place in places}
         if len(names) > 1:
             raise ConfigError(option, f"one model for all stages, not {' and '.join(sorted(names))}; use {option} NAME")
-    for one, other in (("train.max_length", "evaluate.max_length"), ("prepare.min_grade", "evaluate.min_grade")):
-        if _setting(configs, one) != _setting(configs, other):
+    for one, other in (
+        ("train.max_length", "evaluate.max_length"), ("fuse.max_length", "evaluate.max_length"),
+        ("fuse.k1", "evaluate.k1"), ("fuse.b", "evaluate.b"), ("train.rerank_depth", "evaluate.rerank_depth"),
+        ("teach.rerank_depth", "train.rerank_depth"), ("prepare.min_grade", "evaluate.min_grade"),
+    ):  # fmt: skip
+        if setting(configs, one) != setting(configs, other):
             raise ConfigError(one, f"must be the same as {other}, or what is chosen is not what is measured; set both")
 
 
-def _setting(configs: Mapping[str, StageConfig], place: str) -> Value:
-    stage, _, field = place.partition(".")
-    return configs[stage].as_dict()[field]
-
-
-def _baseline(arm: Arm, configs: Mapping[str, StageConfig]) -> Step:
+def _baseline(arm: Arm, configs: Mapping[str, StageConfig], families: Sequence[str]) -> list[Step]:
+    """BM25 and the untrained bi-encoder; a hybrid is compared with the untrained hybrid."""
     retriever = "bm25" if arm.name == "bm25" else "dense"
-    config = _changed(configs["evaluate"], retriever=retriever)
-    return Step(f"evaluate.{arm.name}", "evaluate", config, {"prepare": "prepare"}, (arm.name,))
+    config = changed(configs["evaluate"], retriever=retriever)
+    inputs = {"prepare": "prepare"}
+    steps = [Step(f"evaluate.{arm.name}", "evaluate", config, inputs, (arm.name,))]
+    if arm.name != "bm25" and HYBRID in families:
+        steps += fusing(arm, configs, cell(arm.name, HYBRID), inputs)
+    return steps
 
 
 def _writing(arm: Arm, configs: Mapping[str, StageConfig]) -> list[Step]:
@@ -178,29 +153,11 @@ def _writing(arm: Arm, configs: Mapping[str, StageConfig]) -> list[Step]:
     ]
 
 
-def _learning(arm: Arm, configs: Mapping[str, StageConfig], number: int, decisions: bool) -> list[Step]:
-    name = arm.name if number == 0 else f"{arm.name}.{number + 1}"
-    seed = configs["train"].as_dict()["seed"]
-    assert isinstance(seed, int)
-    training = _changed(configs["train"], seed=seed + number)
-    measuring = _changed(configs["evaluate"], retriever="dense")
-    inputs = {"prepare": "prepare"}
-    if arm.generates:
-        inputs |= {"filter": f"filter.{arm.name}"} | ({DECISIONS: DECISIONS} if decisions else {})
-    return [
-        Step(f"train.{name}", "train", training, inputs, (arm.name,)),
-        Step(f"evaluate.{name}", "evaluate", measuring, {"prepare": "prepare", "train": f"train.{name}"}, (arm.name,)),
-    ]
-
-
-def _changed(config: StageConfig, **values: Value) -> StageConfig:
-    return build_config(config.STAGE, {**config.as_dict(), **values})
-
-
-def _packaging(arm: Arm, configs: Mapping[str, StageConfig]) -> Step:
-    inputs = {"prepare": "prepare", "train": f"train.{arm.name}", "evaluate": f"evaluate.{arm.name}"}
+def _packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig]) -> Step:
+    name = cell(arm.name, family)
+    inputs = {"prepare": "prepare", "train": f"train.{name}", "evaluate": f"evaluate.{name}"}
     if arm.tunes:
         inputs["tune"] = "tune"
     if arm.generates:
         inputs["filter"] = f"filter.{arm.name}"
-    return Step(f"package.{arm.name}", "package", configs["package"], inputs, (arm.name,))
+    return Step(f"package.{name}", "package", configs["package"], inputs, (arm.name,), family)

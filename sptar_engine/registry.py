@@ -44,9 +44,18 @@ _SPECS = (
     StageSpec("tune", 3, ("prepare",), (), "learn a soft prompt on the seed pairs"),
     StageSpec("select", 1, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
     StageSpec("generate", 2, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
-    StageSpec("filter", 1, ("prepare", "generate"), (), "keep queries that find their own document"),
-    StageSpec("train", 2, ("prepare",), ("filter", "decisions"), "train the retriever"),
-    StageSpec("evaluate", 1, ("prepare",), ("train",), "rank the test queries and measure"),
+    StageSpec("filter", 1, ("prepare", "generate"), ("train",), "keep queries that find their own document"),
+    StageSpec("mine", 1, ("prepare",), ("filter", "decisions", "train"), "find hard negatives for the queries"),
+    StageSpec(
+        "teach",
+        1,
+        ("prepare", "mine"),
+        ("filter", "decisions", "train", "select", "tune"),
+        "let a teacher score documents",
+    ),
+    StageSpec("train", 3, ("prepare",), ("filter", "decisions", "mine", "teach"), "train the retriever"),
+    StageSpec("fuse", 1, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
+    StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(
         "package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
     ),

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from sptar_engine.experiment import Step
 from sptar_engine.pipeline import StageResult
 from sptar_engine.stage import Progress
+from sptar_engine.steps import Step
 
 _LINE_EVERY = 15.0  # seconds between two lines of a stage where there is no terminal to draw on
 _MEASURES = ("nDCG@10", "RR@10", "R@100", "AP")

@@ -14,8 +14,8 @@ from typing import Any
 
 from sptar_engine.artifacts import read_json, write_json
 from sptar_engine.errors import InputError, StageError
-from sptar_engine.experiment import Step
 from sptar_engine.pipeline import RESULT, StageResult
+from sptar_engine.steps import Step
 
 EXPERIMENT = "experiment.json"
 COMPARISON = "comparison.json"

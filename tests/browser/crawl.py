@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 
 _NAMED = re.compile(r"/(archives|learning-curves)/[^/]+(?=/)")  # by letters drawn at random
 _ARM = re.compile(rf"(?<=/)({'|'.join(ARMS)})(?=/)")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import checksums
 from sptar_engine.cli import main
-from sptar_engine.experiment import ARMS
 from sptar_engine.registry import StageSpec
 
 SMALL = (

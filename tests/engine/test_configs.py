@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
+from sptar_engine.arms import ARMS
 from sptar_engine.configs import CONFIGS, build_config, parse_overrides
 from sptar_engine.errors import ConfigError
-from sptar_engine.experiment import ARMS, merge, plan
+from sptar_engine.experiment import merge, plan
 from sptar_engine.presets import PRESETS
 from sptar_engine.registry import STAGES
 

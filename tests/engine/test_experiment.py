@@ -2,8 +2,9 @@
 
 import pytest
 
+from sptar_engine.arms import ARMS, parse_arms
 from sptar_engine.errors import ConfigError
-from sptar_engine.experiment import ARMS, everywhere, merge, parse_arms, plan
+from sptar_engine.experiment import everywhere, merge, plan
 from sptar_engine.registry import STAGES
 
 

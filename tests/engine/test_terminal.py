@@ -8,9 +8,9 @@ import pytest
 from sptar_engine import terminal
 from sptar_engine.configs import build_config
 from sptar_engine.evaluation.compare import compare_arms
-from sptar_engine.experiment import Step
 from sptar_engine.pipeline import StageResult
 from sptar_engine.stage import Progress
+from sptar_engine.steps import Step
 
 STEP = Step("tune", "tune", build_config("tune", {}), {}, ("sptar",))
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from webapp.api.base import ProjectView, Shape, described
 from webapp.api.experiments import Again, find, newest_number, token_of
 from webapp.api.results import TAG

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from sptar_engine.presets import PRESETS
 from webapp.api.base import Nothing, ProjectView, Shape, described
 from webapp.api.paging import PageQuery, page_of, page_shape

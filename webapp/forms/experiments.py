@@ -9,10 +9,12 @@ from typing import Any
 
 from django import forms
 
+from sptar_engine.arms import ARMS
 from sptar_engine.configs import CONFIGS, Value, build_config
 from sptar_engine.errors import ConfigError
-from sptar_engine.experiment import ARMS, Step, everywhere, merge, plan
+from sptar_engine.experiment import everywhere, merge, plan
 from sptar_engine.presets import PRESETS, Settings
+from sptar_engine.steps import Step
 from webapp.experiment_words import ARM_WORDS, PRESET_WORDS, STAGE_WORDS, Words
 from webapp.models import Experiment
 

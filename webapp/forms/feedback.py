@@ -6,8 +6,8 @@ from typing import Any
 
 from django import forms
 
+from sptar_engine.arms import ARMS
 from sptar_engine.configs import FilterConfig
-from sptar_engine.experiment import ARMS
 from webapp.experiment_words import ARM_WORDS
 from webapp.forms.experiments import MAX_SEEDS
 from webapp.models import Experiment

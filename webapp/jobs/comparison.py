@@ -10,8 +10,8 @@ from typing import Any
 from sptar_engine import workspace
 from sptar_engine.artifacts import write_json
 from sptar_engine.configs import build_config
-from sptar_engine.experiment import Step
 from sptar_engine.pipeline import StageResult
+from sptar_engine.steps import Step
 from webapp import places
 from webapp.models import Experiment, StageRun, State
 

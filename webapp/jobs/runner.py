@@ -19,9 +19,9 @@ from django.db import InterfaceError, OperationalError
 from sptar_engine.configs import StageConfig, build_config
 from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import Cancelled, SptarError, StageError, StaleAttempt
-from sptar_engine.experiment import DATASET, DECISIONS
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.stage import Progress
+from sptar_engine.steps import DATASET, DECISIONS
 from webapp import places
 from webapp.jobs import leases, questions
 from webapp.jobs.attempt import Attempt, Stop

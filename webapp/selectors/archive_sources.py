@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db.models import Max
 
+from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import sha256_json
-from sptar_engine.experiment import ARMS
 from webapp.archive_kinds import KINDS, default_options
 from webapp.models import BulkReview, Decision, Errand, Experiment, ReviewStep, StageRun, State
 from webapp.places import store_folder

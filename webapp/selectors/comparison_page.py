@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from webapp.chart_deltas import Delta, DeltaPlot, draw_deltas, ordered
 from webapp.chart_intervals import Intervals, Mean, draw_intervals
 from webapp.models import Errand, Experiment, Judgement, Project, Rescoring, State

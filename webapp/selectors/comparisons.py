@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from webapp.models import Experiment, StageRun
 from webapp.selectors.words import arm_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sptar_engine.experiment import DECISIONS, Step
+from sptar_engine.steps import DECISIONS, Step
 from webapp.models import Experiment, StageRun, State
 from webapp.selectors.estimates import RANGE, Counts, Piece, Speeds, free_memory, read_speeds, seconds_of
 from webapp.selectors.models import ModelChoice, choices

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from sptar_engine.experiment import Step
+from sptar_engine.steps import Step
 from webapp.models import StageRun, State
 from webapp.selectors.models import ModelChoice
 

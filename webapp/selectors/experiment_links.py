@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from webapp.models import Experiment, StageRun, State
 
 

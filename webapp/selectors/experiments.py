@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from webapp.experiment_words import SHORT_STAGE_WORDS
 from webapp.models import Errand, Experiment, Project, Rescoring, StageRun, State
 from webapp.selectors import estimates

@@ -9,11 +9,11 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
+from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import METRICS_FILE, RUN_FILE
-from sptar_engine.experiment import ARMS
 from sptar_engine.records import Qrels
 from webapp import places
 from webapp.models import Experiment, Rescoring, StageRun, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sptar_engine.experiment import Step
+from sptar_engine.steps import Step
 from webapp.forms.experiments import ExperimentForm
 from webapp.models import Project
 from webapp.selectors.estimates import Estimate, estimate

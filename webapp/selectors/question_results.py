@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from sptar_engine.arms import ARMS
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import first_hits
-from sptar_engine.experiment import ARMS
 from webapp.models import Experiment, Judgement, Query
 from webapp.selectors import measured
 from webapp.selectors.comparisons import BASELINES, MAIN

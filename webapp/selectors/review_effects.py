@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import BooleanField, Case, Count, Exists, OuterRef, QuerySet, Value, When
 
-from sptar_engine.experiment import DECISIONS
+from sptar_engine.steps import DECISIONS
 from webapp.models import Change, Document, Experiment, Project, StageRun, State, Verdict, WeakQuery
 from webapp.selectors.questions import USABLE, kept_by
 from webapp.selectors.review_batches import Batch

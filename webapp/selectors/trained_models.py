@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
-from sptar_engine.experiment import ARMS
+from sptar_engine.arms import ARMS
 from sptar_engine.serving.library import MAX_LENGTH
 from webapp.models import Experiment, Project, StageRun, State
 from webapp.places import store_folder

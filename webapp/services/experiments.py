@@ -14,7 +14,8 @@ from django.db.models import Max
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.configs import Value
 from sptar_engine.data.splits import MIN_TRAIN
-from sptar_engine.experiment import DECISIONS, Step, plan
+from sptar_engine.experiment import plan
+from sptar_engine.steps import DECISIONS, Step
 from webapp.models import Experiment, Project, StageRun, User
 from webapp.places import corpus_folder, decisions_file, snapshot_folder
 from webapp.selectors import estimates

@@ -18,8 +18,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from sptar_engine.arms import ARMS
 from sptar_engine.errors import StageError
-from sptar_engine.experiment import ARMS
 from sptar_engine.presets import PRESETS
 from webapp.models import Experiment, Project, Role, Upload, User
 from webapp.services import errands, experiments, projects, uploads

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import sha256_file
-from sptar_engine.experiment import ARMS, plan
+from sptar_engine.experiment import plan
 from sptar_engine.presets import PRESETS
 from webapp.models import Corpus, Document, Experiment, Judgement, Project, Query, StageRun, State, User
 from webapp.places import corpus_folder

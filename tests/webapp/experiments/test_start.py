@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from sptar_engine.arms import ARMS
 from sptar_engine.errors import ConfigError
-from sptar_engine.experiment import ARMS
 from tests.webapp.experiments.conftest import add_corpus
 from webapp.models import Event, Experiment, Project, State, User
 from webapp.places import snapshot_folder

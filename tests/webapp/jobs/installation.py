@@ -18,8 +18,8 @@ from django.db import connection
 
 from sptar_engine import experiment as plans
 from sptar_engine.artifacts import write_jsonl
-from sptar_engine.experiment import Step
 from sptar_engine.pipeline import Store, run_stage
+from sptar_engine.steps import Step
 from webapp import places
 from webapp.models import Corpus, Experiment, Project, StageRun, State, WeakQuery, Work
 
