@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from sptar_engine.errors import ConfigError
 from sptar_engine.presets import Settings
 
+BM25, ZERO_SHOT = "bm25", "zero_shot"
 BI_ENCODER, CROSS_ENCODER, HYBRID = "bi_encoder", "cross_encoder", "hybrid"
+EQUAL_PAIRS = "equal_pairs"
+"""The variant of an arm that trains on no more weak pairs than any other arm has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Arm:
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("bm25", "keyword search by Lucene, no model"),
-        Arm("zero_shot", "the base retriever as it comes, untrained"),
+        Arm(BM25, "keyword search by Lucene, no model"),
+        Arm(ZERO_SHOT, "the base retriever as it comes, untrained"),
         Arm("seeds_only", "trained on the labelled pairs alone", trains=True),
         Arm("inpars", "labelled pairs + queries by a hard prompt", trains=True, generates=True),
         Arm(
@@ -45,6 +48,23 @@ ARMS: dict[str, Arm] = {
 }
 
 
+STANDARD_ARMS = tuple(name for name in ARMS if name != "promptagator")
+"""What is compared unless somebody asks for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An arm once more, with `settings` laid over all others; its cells stand beside the arm's own.
+
+    With `equal_pairs` it trains on as many weak pairs as the arm that has the fewest.
+    """
+
+    arm: str
+    name: str
+    settings: Settings = field(default_factory=dict)
+    equal_pairs: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One kind of retriever. `retriever` is what evaluates it (`evaluate.retriever`).
@@ -57,9 +77,6 @@ class Family:
     retriever: str
     trains: bool = True
 
-
-STANDARD_ARMS = tuple(name for name in ARMS if name != "promptagator")
-"""What is compared unless somebody asks for more."""
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -76,9 +93,34 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def cell(arm: str, family: str) -> str:
-    """The name of an arm with a family of retrievers: `sptar` for its bi-encoder, else `sptar/late_interaction`."""
-    return arm if family in ("", BI_ENCODER) else f"{arm}/{family}"
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A place in the table of arms and families, and of variants of an arm."""
+
+    arm: str
+    family: str = BI_ENCODER
+    variant: str = ""
+
+
+def cell(arm: str, family: str, variant: str = "") -> str:
+    """The name of a cell: `sptar` for the arm's bi-encoder, else `sptar/late_interaction`; `sptar:variant` for one."""
+    name = arm if family in ("", BI_ENCODER) else f"{arm}/{family}"
+    return f"{name}:{variant}" if variant else name
+
+
+def read_cell(name: str) -> Cell:
+    """The cell of a name that `cell` made."""
+    place, _, variant = name.partition(":")
+    arm, _, family = place.partition("/")
+    return Cell(arm, family or BI_ENCODER, variant)
+
+
+def untrained(family: str) -> str:
+    """The cell a family is measured against: an untrained hybrid for hybrids, for all others the bi-encoder.
+
+    An untrained late-interaction head or classifier is random and so no baseline.
+    """
+    return cell(ZERO_SHOT, HYBRID if family == HYBRID else BI_ENCODER)
 
 
 def parse_arms(text: str) -> tuple[str, ...]:

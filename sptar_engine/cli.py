@@ -16,16 +16,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from sptar_engine import catalog, experiment, workspace
-from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, STANDARD_ARMS, parse_arms, parse_families
-from sptar_engine.artifacts import write_json
+from sptar_engine import ablation, catalog, experiment, prompt_ladder, tables, workspace
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, STANDARD_ARMS, ZERO_SHOT, parse_arms, parse_families
+from sptar_engine.campaign import Campaign, Outcome, conduct
 from sptar_engine.configs import build_config, parse_overrides
 from sptar_engine.errors import Cancelled, ConfigError, InputError, SptarError
-from sptar_engine.pipeline import RESULT, StageResult, Store, named_models, read_result, run_stage
+from sptar_engine.pipeline import RESULT, StageResult, Store, read_result, run_stage
 from sptar_engine.presets import PRESETS
 from sptar_engine.registry import STAGES
-from sptar_engine.steps import DATASET, DECISIONS, Step
-from sptar_engine.terminal import Board, print_comparison, print_queries
+from sptar_engine.steps import DATASET, DECISIONS
+from sptar_engine.terminal import Board
 from sptar_engine.training.decisions import read_decisions
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -70,79 +70,53 @@ def _complain(error: object, code: int) -> int:
 
 
 def _experiment(arguments: argparse.Namespace) -> int:
-    arms = parse_arms(arguments.arms)
-    asked = experiment.merge(
-        PRESETS[arguments.preset].settings, _models_asked(arguments), parse_overrides(arguments.set)
-    )
-    families = parse_families(arguments.families)
-    options = {"families": families, "seeds": arguments.seeds, "decisions": bool(arguments.decisions)}
-    steps = experiment.plan(arms, asked, **options)
-    runner = _Runner(arguments, arms, Board(len(steps)))
-    _check_models(steps, arguments.models)
-    with workspace.occupy(arguments.out), _stop_flag() as should_stop:
-        # The dataset is checked before anything slow: what is wrong with it is said within seconds.
-        runner.run(steps[:1], "cpu", should_stop)
-        runner.machine = machine = _machine(arguments.out, steps, runner.store)
-        decided = experiment.everywhere(dtype=machine["dtype"], threads=machine["threads"])
-        steps = experiment.plan(arms, experiment.merge(decided, asked), **options)
-        runner.run(steps, machine["device"], should_stop)
-        comparison = workspace.compare(arguments.out)
-        write_json(arguments.out / workspace.COMPARISON, comparison)
-    _conclude(comparison, steps, runner.done)
+    campaign = _campaign(arguments, parse_arms(arguments.arms), equal_pairs=arguments.equal_pairs)
+    outcome = _conduct(campaign)
+    tables.print_comparison(outcome.comparison)
+    written = {step.arms[0]: step for step in outcome.steps if step.stage == "generate" and not step.variant}
+    samples = {arm: outcome.results[step.step_id].metrics["sample_queries"][:3] for arm, step in written.items()}
+    tables.print_queries(samples)
+    for step in outcome.steps:
+        if step.stage == "package":
+            archive = next(outcome.results[step.step_id].folder.glob("*.zip"))
+            print(f"The trained retriever ({step.family}): {archive}")
     return DONE
 
 
-def _check_models(steps: Sequence[Step], models: Path) -> None:
-    """Raise ConfigError or InputError for a model that is not here, before anything is written."""
-    for name, kind in {(name, kind) for step in steps for _, name, kind in named_models(step.config)}:
-        catalog.describe(name, kind, models)
+def _ablate(arguments: argparse.Namespace) -> int:
+    names = ablation.parse_switches(arguments.switches)
+    arms = (ZERO_SHOT, *((ablation.WITHOUT_SOFT_PROMPT,) if ablation.SOFT_PROMPT in names else ()), ablation.ARM)
+    campaign = _campaign(arguments, arms, place="ablation")
+    variants = ablation.variants(names, experiment.merge(campaign.settings, campaign.asked))
+    outcome = _conduct(dataclasses.replace(campaign, variants=variants))
+    tables.print_comparison(outcome.comparison)
+    return DONE
 
 
-class _Runner:
-    """Runs steps, shows them on the board and writes experiment.json after each."""
-
-    def __init__(self, arguments: argparse.Namespace, arms: Sequence[str], board: Board) -> None:
-        self.store = Store(root=arguments.out, models=arguments.models)
-        self.machine: dict[str, Any] = {}
-        self.done: dict[str, StageResult] = {}
-        self._givens = _givens(arguments)
-        self._board = board
-        self._out: Path = arguments.out
-        self._about = {
-            "dataset": self._givens[DATASET].resolve().name, "preset": arguments.preset, "arms": list(arms),
-            "settings": parse_overrides(arguments.set), "seeds": arguments.seeds,
-        }  # fmt: skip
-
-    def run(self, steps: Sequence[Step], device: str, should_stop: Callable[[], bool]) -> None:
-        def finished(step: Step, result: StageResult) -> None:
-            self.done[step.step_id] = result
-            self._board.finish(step, result)
-            workspace.record(self._out, {**self._about, "machine": self.machine}, steps, self.done)
-
-        try:
-            experiment.run(
-                steps, self._givens, self.store, done=dict(self.done), device=device, report=self._board.show,
-                should_stop=should_stop, started=self._board.start, finished=finished,
-            )  # fmt: skip
-        finally:
-            self._board.close()
+def _prompts(arguments: argparse.Namespace) -> int:
+    campaign = _campaign(arguments, parse_arms(arguments.arms), place="prompts")
+    settings = experiment.merge(campaign.settings, campaign.asked)
+    variants = prompt_ladder.variants(campaign.arms, arguments.prompts, settings)
+    outcome = _conduct(dataclasses.replace(campaign, variants=variants))
+    tables.print_comparison(outcome.comparison)
+    return DONE
 
 
-def _conclude(comparison: dict[str, Any], steps: Sequence[Step], results: dict[str, StageResult]) -> None:
-    print_comparison(comparison)
-    written = {step.arms[0]: results[step.step_id] for step in steps if step.stage == "generate"}
-    print_queries({arm: result.metrics["sample_queries"][:3] for arm, result in written.items()})
-    for step in steps:
-        if step.stage == "package":
-            print(f"The trained retriever: {next(results[step.step_id].folder.glob('*.zip'))}")
+def _campaign(
+    arguments: argparse.Namespace, arms: tuple[str, ...], *, place: str = "", equal_pairs: bool = False
+) -> Campaign:
+    _check_paths(arguments.dataset, arguments.decisions)
+    return Campaign(
+        dataset=arguments.dataset, out=arguments.out, models=arguments.models, preset=arguments.preset, arms=arms,
+        families=parse_families(arguments.families), seeds=arguments.seeds, decisions=arguments.decisions,
+        models_asked=_models_asked(arguments), asked=parse_overrides(arguments.set), place=place,
+        equal_pairs=equal_pairs,
+    )  # fmt: skip
 
 
-def _machine(out: Path, steps: Sequence[Step], store: Store) -> dict[str, Any]:
-    models = [step.config.as_dict()["model"] for step in steps if "model" in step.config.as_dict()]
-    if not models:
-        return workspace.machine(out, None, "")
-    name = str(models[0])
-    return workspace.machine(out, catalog.language_model_folder(name, store.models), name)
+def _conduct(campaign: Campaign) -> Outcome:
+    with _stop_flag() as should_stop:
+        return conduct(campaign, should_stop)
 
 
 def _models_asked(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -154,16 +128,13 @@ def _models_asked(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return asked
 
 
-def _givens(arguments: argparse.Namespace) -> dict[str, Path]:
-    if not arguments.dataset.is_dir():
-        raise InputError(f"{arguments.dataset} is not a folder; give a dataset in BEIR layout (corpus.jsonl, …).")
-    givens = {DATASET: arguments.dataset}
-    if arguments.decisions:
-        if not arguments.decisions.is_file():
-            raise InputError(f"{arguments.decisions} is not a file; --decisions takes a JSONL of verdicts.")
-        read_decisions(arguments.decisions)  # a bad line is said now, not after an hour
-        givens[DECISIONS] = arguments.decisions
-    return givens
+def _check_paths(dataset: Path, decisions: Path | None) -> None:
+    if not dataset.is_dir():
+        raise InputError(f"{dataset} is not a folder; give a dataset in BEIR layout (corpus.jsonl, …).")
+    if decisions is not None:
+        if not decisions.is_file():
+            raise InputError(f"{decisions} is not a file; --decisions takes a JSONL of verdicts.")
+        read_decisions(decisions)  # a bad line is said now, not after an hour
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -219,7 +190,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(comparison))
     else:
-        print_comparison(comparison)
+        tables.print_comparison(comparison)
     return DONE
 
 
@@ -317,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="sptar", description="A search model for your documents from about fifty labelled examples.")
     parser.add_argument("--models", type=Path, default=_default_models(), help="folder of language models and encoders")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_experiment(commands)
+    _add_experiments(commands)
     _add_run(commands)
     one = _command(commands, "compare", _compare, "the arms of an experiment, with intervals and verdicts")
     one.add_argument("out", type=Path, metavar="DIR")
@@ -336,12 +307,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_experiment(commands: Any) -> None:
+def _add_experiments(commands: Any) -> None:
     one = _command(commands, "experiment", _experiment, "the whole way, for several arms, and the comparison")
+    one.add_argument("--arms", default=",".join(STANDARD_ARMS), help=f"what to compare: {', '.join(ARMS)}")
+    one.add_argument("--equal-pairs", action="store_true", help="compare arms at an equal number of weak pairs as well")
+    _add_order(one)
+    one = _command(commands, "ablate", _ablate, "what each part is worth: one switch at a time against the preset")
+    one.add_argument(
+        "--switches", default=",".join(ablation.NAMES), help=f"what to switch: {', '.join(ablation.NAMES)}"
+    )
+    _add_order(one)
+    one = _command(commands, "prompts", _prompts, "several prompts, best to worst by perplexity, and their retrievers")
+    one.add_argument("--arms", default=ablation.ARM, help="whose prompts: inpars, promptagator, sptar")
+    one.add_argument("--prompts", type=_count, default=6, metavar="N", help="how many, the best one included")
+    _add_order(one)
+
+
+def _add_order(one: Any) -> None:
     one.add_argument("dataset", type=Path)
     one.add_argument("--out", type=Path, required=True, help="folder for everything; start again to go on")
     one.add_argument("--preset", choices=list(PRESETS), default="balanced", help="ready-made settings")
-    one.add_argument("--arms", default=",".join(STANDARD_ARMS), help=f"what to compare: {', '.join(ARMS)}")
     one.add_argument("--families", default=BI_ENCODER, help=f"kinds of retrievers: {', '.join(FAMILIES)}")
     one.add_argument("--seeds", type=_count, default=1, metavar="N", help="train every arm N times")
     one.add_argument("--decisions", type=Path, metavar="FILE", help="verdicts on weak queries, JSONL")

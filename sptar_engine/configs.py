@@ -138,12 +138,19 @@ class SelectConfig(StageConfig):
     instruction: str = option("", "words that stand before the examples and say what is asked for")
     style: str = option("any", "kind of queries to ask for; examples are of that kind", choices=QUERY_STYLES)
     candidates: int = option(12, "example sets to try", low=1, high=10_000)
+    take: int = option(0, "place of the set that is taken, by perplexity; 0 = the best", low=0, high=9_999)
     batch_tokens: int = option(4096, "document and query tokens in a batch", low=64, high=10**7)
     document_tokens: int = _document_tokens()
     query_tokens: int = _query_tokens()
     seed: int = _seed()
     dtype: str = _dtype()
     threads: int = _threads()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.take >= self.candidates:
+            reason = f"{self.take} is beyond the last of {self.candidates} candidates, which are counted from 0"
+            raise ConfigError("select.take", reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +263,9 @@ class TrainConfig(StageConfig):
     matryoshka: str = option("", "shorter vectors that are trained along, such as 192,96")
     lora_rank: int = option(0, "train low-rank adapters of this rank (LoRA); 0 = all weights", low=0, high=1024)
     adapter_rank: int = option(32, "rank of the embedding adapter (family = adapter)", low=1, high=4096)
-    token_dimensions: int = option(128, "dimensions of a token's vector (family = late_interaction)", low=8, high=4096)
+    token_dimensions: int = option(
+        0, "dimensions of a token's vector (family = late_interaction); 0 = as many as the base has", low=0, high=4096
+    )
     cross_loss: str = option("listwise", "loss of a cross-encoder", choices=("listwise", "binary"))
     rerank_depth: int = _rerank_depth()
     teacher_loss: str = option("kl", "how a student follows its teacher", choices=("kl", "margin_mse"))
@@ -273,7 +282,16 @@ class TrainConfig(StageConfig):
         super().__post_init__()
         if not all(0 < share <= 1 for share in self.shares):
             raise ConfigError("train.mixes", f"{self.mixes!r}: a share is above 0 and at most 1")
-        assert self.shorter is not None  # read once, so that a bad list is said here
+        if self.shorter and self.family != "bi_encoder":
+            raise ConfigError(
+                "train.matryoshka", f"only the family bi_encoder trains shorter vectors, not {self.family}"
+            )
+        if self.multi_positive and self.family == "cross_encoder":
+            raise ConfigError(
+                "train.multi_positive", "a cross_encoder compares one answer at a time with its negatives"
+            )
+        if self.lora_rank and self.family == "adapter":
+            raise ConfigError("train.lora_rank", "the family adapter is of low rank itself, see train.adapter_rank")
 
     @property
     def shorter(self) -> tuple[int, ...]:
@@ -319,7 +337,7 @@ class EvaluateConfig(StageConfig):
     depth: int = option(1000, "hits per query in the run file", low=100, high=100_000)
     rerank_depth: int = _rerank_depth()
     exact_limit: int = option(
-        100_000, "documents up to which late interaction searches all of them; beyond, it puts dense hits in order",
+        100_000, "documents up to which late interaction searches all of them; beyond, it puts BM25's hits in order",
         low=0, high=10**8,
     )  # fmt: skip
     min_grade: int = option(1, "a judged document counts as relevant from this grade on", low=1, high=100)

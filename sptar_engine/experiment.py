@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, HYBRID, Arm, cell
+from sptar_engine.agreement import check_agreement
+from sptar_engine.arms import ARMS, BI_ENCODER, BM25, EQUAL_PAIRS, FAMILIES, HYBRID, Arm, Variant, cell
 from sptar_engine.configs import CONFIGS, StageConfig, Value, build_config
-from sptar_engine.course import Course, fusing
-from sptar_engine.errors import ConfigError
+from sptar_engine.course import Course, fusing, packaging, writing
+from sptar_engine.errors import ConfigError, InputError
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.presets import Settings
 from sptar_engine.stage import Progress
-from sptar_engine.steps import DATASET, Step, changed, setting
+from sptar_engine.steps import DATASET, Step, changed, setting, shared
 
 
 def merge(*layers: Settings) -> dict[str, dict[str, Value]]:
@@ -42,35 +44,84 @@ def plan(
     families: Sequence[str] = (BI_ENCODER,),
     seeds: int = 1,
     decisions: bool = False,
+    asked: Settings | None = None,
+    variants: Sequence[Variant] = (),
+    equal_pairs: bool = False,
 ) -> tuple[Step, ...]:
-    """Return the steps of an experiment in an order that runs, baselines first.
+    """Return the steps of an experiment in an order that runs: what is quick and what is compared with comes first.
 
-    `families` are the kinds of retrievers that every trained arm gets. `seeds` trains each that many times, with
-    consecutive seeds. `decisions` says that a file with a person's verdicts on weak queries takes part in training.
-    Raises ConfigError for a setting out of range.
+    `settings` are those of a preset; an arm's own lie over them; `asked` is what somebody asked for by name and lies
+    over both. `families` are the kinds of retrievers that every trained arm gets. `seeds` trains each that many times,
+    with consecutive seeds. `decisions` says that a file with a person's verdicts on weak queries takes part.
+    `variants` are arms once more, with other settings; `equal_pairs` adds one of each arm that writes queries, all of
+    them trained on equally many. Raises ConfigError for settings that are out of range or do not go together.
     """
     chosen = [ARMS[name] for name in arms]
-    configs = _build(settings)
-    _check_agreement(configs)
-    steps = [Step("prepare", "prepare", configs["prepare"], {"dataset": DATASET}, tuple(arms))]
-    for arm in chosen:
-        if not arm.trains:
-            steps += _baseline(arm, configs, families)
-    tuned = tuple(arm.name for arm in chosen if arm.tunes)
-    if tuned:
-        steps.append(Step("tune", "tune", configs["tune"], {"prepare": "prepare"}, tuned))
-    own = {arm.name: _build(merge(settings, arm.settings)) for arm in chosen}
-    for arm in chosen:
-        if arm.generates:
-            steps += _writing(arm, own[arm.name])
-    trained = [arm for arm in chosen if arm.trains]
-    for arm in trained:
-        for number in range(seeds):
-            steps += Course(arm, own[arm.name], families, number, decisions).steps()
-    if trained:
+    if equal_pairs:
+        variants = (*variants, *_equal_variants(chosen, decisions))
+    entries = [_Entry(arm, _build(merge(settings, arm.settings, asked or {}))) for arm in chosen]
+    for one in variants:
+        configs = _build(merge(settings, ARMS[one.arm].settings, asked or {}, one.settings))
+        entries.append(_Entry(ARMS[one.arm], configs, one.name, one.equal_pairs))
+    steps = shared(_steps(entries, families, seeds, decisions))
+    check_agreement(steps)
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An arm, or a variant of it, with its settings."""
+
+    arm: Arm
+    configs: Mapping[str, StageConfig]
+    variant: str = ""
+    equal_pairs: bool = False
+
+
+def _steps(entries: Sequence[_Entry], families: Sequence[str], seeds: int, decisions: bool) -> Iterator[Step]:
+    """All steps that each entry needs, shared ones several times. Variants come last, when the table is whole."""
+    arms = tuple(entry.arm.name for entry in entries if not entry.variant)
+    yield Step("prepare", "prepare", entries[0].configs["prepare"], {"dataset": DATASET}, arms)
+    for entry in entries:
+        if not entry.arm.trains:
+            yield from _baseline(entry, families)
+    for entry in entries:
+        if entry.arm.tunes:
+            name = cell("tune", "", entry.variant)
+            yield Step(
+                name, "tune", entry.configs["tune"], {"prepare": "prepare"}, (entry.arm.name,), variant=entry.variant
+            )
+    own = [entry for entry in entries if not entry.variant]
+    filters = tuple(f"filter.{entry.arm.name}" for entry in own if entry.arm.generates)
+    for group in (own, [entry for entry in entries if entry.variant]):
+        for entry in group:
+            if entry.arm.generates:
+                yield from writing(entry.arm, entry.configs, entry.variant)
+        yield from _learning(group, families, seeds, decisions, filters)
+        if group is own:
+            yield from _packages(own, families)
+
+
+def _learning(
+    entries: Sequence[_Entry], families: Sequence[str], seeds: int, decisions: bool, filters: tuple[str, ...]
+) -> Iterator[Step]:
+    """Seed by seed and family by family, so that a grid that is not finished can be compared row with row."""
+    for number in range(seeds):
+        for family in families:
+            for entry in entries:
+                if entry.arm.trains:
+                    equal = filters if entry.equal_pairs else ()
+                    course = Course(entry.arm, entry.configs, entry.variant, number, decisions, equal)
+                    yield from course.steps(family)
+
+
+def _packages(entries: Sequence[_Entry], families: Sequence[str]) -> Iterator[Step]:
+    """The archive of each trained family of the last arm, which is the one that all others are measured for."""
+    if trained := [entry for entry in entries if entry.arm.trains]:
         last = trained[-1]
-        steps += [_packaging(last, family, own[last.name]) for family in families if FAMILIES[family].trains]
-    return tuple(steps)
+        for family in families:
+            if FAMILIES[family].trains:
+                yield packaging(last.arm, family, last.configs)
 
 
 def run(
@@ -96,68 +147,53 @@ def run(
         started(step)
         places = {**givens, **{step_id: result.folder for step_id, result in results.items()}}
         inputs = {role: places[source] for role, source in step.inputs.items()}
-        result = run_stage(step.config, inputs, store, device=device, report=report, should_stop=should_stop)
+        config = settled(step, {source: results[source].metrics["kept"] for source in step.equal})
+        result = run_stage(config, inputs, store, device=device, report=report, should_stop=should_stop)
         results[step.step_id] = result
         finished(step, result)
     return results
 
 
-def evaluations(steps: Sequence[Step], results: Mapping[str, StageResult]) -> dict[str, list[Path]]:
-    """Folders of the evaluate steps by cell (see `cell`), one per training seed."""
-    folders: dict[str, list[Path]] = {}
-    for step in steps:
-        if step.stage == "evaluate":
-            folders.setdefault(step.cell, []).append(results[step.step_id].folder)
-    return folders
+def settled(step: Step, kept: Mapping[str, int]) -> StageConfig:
+    """The settings that a step runs with; `kept` has the number of pairs that each filter step of `step.equal` kept.
+
+    An arm that has no more than the others keeps its settings, and so finds its own training in the cache. Raises
+    InputError when an arm kept no pair at all.
+    """
+    if not step.equal:
+        return step.config
+    fewest = min(step.equal, key=lambda source: (kept[source], source))
+    if kept[fewest] == 0:
+        raise InputError(
+            f"The step {fewest} kept no query, so there is no equal number of pairs to train on; let the filter keep "
+            "more or leave out --equal-pairs."
+        )
+    own = step.inputs.get("filter", "")
+    if kept.get(own, kept[fewest] + 1) <= kept[fewest]:
+        return step.config
+    limit = setting({step.stage: step.config}, "train.weak_limit")
+    assert isinstance(limit, int)
+    return changed(step.config, weak_limit=min(kept[fewest], limit or kept[fewest]))
 
 
 def _build(settings: Settings) -> dict[str, StageConfig]:
     return {stage: build_config(stage, settings.get(stage, {})) for stage in CONFIGS}
 
 
-def _check_agreement(configs: Mapping[str, StageConfig]) -> None:
-    """Every arm has the same base and every prompt the same language model, or the comparison means nothing."""
-    llm = ("tune.model", "select.model", "generate.model", "teach.model", "package.language_model")
-    base = tuple(f"{stage}.base" for stage in ("train", "mine", "filter", "fuse", "evaluate", "package"))
-    for option, places in (("--llm", llm), ("--base", base)):
-        names = {str(setting(configs, place)) for place in places}
-        if len(names) > 1:
-            raise ConfigError(option, f"one model for all stages, not {' and '.join(sorted(names))}; use {option} NAME")
-    for one, other in (
-        ("train.max_length", "evaluate.max_length"), ("fuse.max_length", "evaluate.max_length"),
-        ("fuse.k1", "evaluate.k1"), ("fuse.b", "evaluate.b"), ("train.rerank_depth", "evaluate.rerank_depth"),
-        ("teach.rerank_depth", "train.rerank_depth"), ("prepare.min_grade", "evaluate.min_grade"),
-    ):  # fmt: skip
-        if setting(configs, one) != setting(configs, other):
-            raise ConfigError(one, f"must be the same as {other}, or what is chosen is not what is measured; set both")
+def _equal_variants(arms: Sequence[Arm], decisions: bool) -> tuple[Variant, ...]:
+    writers = [arm.name for arm in arms if arm.generates]
+    if len(writers) < 2:
+        raise ConfigError("--equal-pairs", "compares arms that write queries, so name two of them with --arms")
+    if decisions:
+        reason = "verdicts change the number of pairs of one arm; compare at equal numbers without --decisions"
+        raise ConfigError("--equal-pairs", reason)
+    return tuple(Variant(name, EQUAL_PAIRS, equal_pairs=True) for name in writers)
 
 
-def _baseline(arm: Arm, configs: Mapping[str, StageConfig], families: Sequence[str]) -> list[Step]:
+def _baseline(entry: _Entry, families: Sequence[str]) -> Iterator[Step]:
     """BM25 and the untrained bi-encoder; a hybrid is compared with the untrained hybrid."""
-    retriever = "bm25" if arm.name == "bm25" else "dense"
-    config = changed(configs["evaluate"], retriever=retriever)
-    inputs = {"prepare": "prepare"}
-    steps = [Step(f"evaluate.{arm.name}", "evaluate", config, inputs, (arm.name,))]
-    if arm.name != "bm25" and HYBRID in families:
-        steps += fusing(arm, configs, cell(arm.name, HYBRID), inputs)
-    return steps
-
-
-def _writing(arm: Arm, configs: Mapping[str, StageConfig]) -> list[Step]:
-    prompt = {"prepare": "prepare"} | ({"tune": "tune"} if arm.tunes else {})
-    select, generate, keep = f"select.{arm.name}", f"generate.{arm.name}", f"filter.{arm.name}"
-    return [
-        Step(select, "select", configs["select"], prompt, (arm.name,)),
-        Step(generate, "generate", configs["generate"], prompt | {"select": select}, (arm.name,)),
-        Step(keep, "filter", configs["filter"], {"prepare": "prepare", "generate": generate}, (arm.name,)),
-    ]
-
-
-def _packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig]) -> Step:
-    name = cell(arm.name, family)
-    inputs = {"prepare": "prepare", "train": f"train.{name}", "evaluate": f"evaluate.{name}"}
-    if arm.tunes:
-        inputs["tune"] = "tune"
-    if arm.generates:
-        inputs["filter"] = f"filter.{arm.name}"
-    return Step(f"package.{name}", "package", configs["package"], inputs, (arm.name,), family)
+    name, inputs = entry.arm.name, {"prepare": "prepare"}
+    config = changed(entry.configs["evaluate"], retriever="bm25" if name == BM25 else "dense")
+    yield Step(f"evaluate.{name}", "evaluate", config, inputs, (name,))
+    if name != BM25 and HYBRID in families:
+        yield from fusing(entry.arm, entry.configs, cell(name, HYBRID), inputs)

@@ -23,6 +23,7 @@ from sptar_engine.artifacts import checksums, content_hash, read_json, sha256_fi
 from sptar_engine.configs import StageConfig
 from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageError, StaleAttempt
+from sptar_engine.memory import PeakMemory
 from sptar_engine.registry import STAGES, Run
 from sptar_engine.stage import SCRATCH, Progress, StageContext, StageOutput
 
@@ -49,7 +50,7 @@ def _silent(progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A finished stage: its folder and what its result.json says."""
+    """A finished stage: its folder and what its result.json says. `peak_mib` is 0 where it was not measured."""
 
     stage: str
     folder: Path
@@ -57,6 +58,7 @@ class StageResult:
     seconds: float
     digest: str
     reused: bool
+    peak_mib: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ def run_stage(
             stage=spec.name, out_dir=attempt, inputs=dict(inputs), cache=store.cache, models=store.models,
             device=device, report=report, should_stop=should_stop,
         )  # fmt: skip
-        start = time.monotonic()
+        start, memory = time.monotonic(), PeakMemory()
         output = _work(spec.load(), config, context)
         artifacts = checksums(attempt, skip=_NO_ARTIFACTS)
         write_json(
@@ -118,7 +120,8 @@ def run_stage(
                 "stage": spec.name, "version": spec.version, "key": key, "config": config.as_dict(),
                 "seed": config.as_dict().get("seed"), "inputs": hashes, "metrics": dict(output.metrics),
                 "artifacts": artifacts, "digest": sha256_json(artifacts),
-                "seconds": round(time.monotonic() - start, 3), "device": device, "versions": _versions(),
+                "seconds": round(time.monotonic() - start, 3), "peak_mib": memory.mib(), "device": device,
+                "versions": _versions(),
             },
         )  # fmt: skip
         _publish(store, attempt, folder, fence)
@@ -168,7 +171,8 @@ def _read(folder: Path, *, reused: bool) -> StageResult | None:
         return None
     try:
         row = read_json(folder / RESULT)
-        return StageResult(row["stage"], folder, row["metrics"], row["seconds"], row["digest"], reused)
+        facts = row["stage"], folder, row["metrics"], row["seconds"], row["digest"]
+        return StageResult(*facts, reused, row.get("peak_mib", 0))
     except (ArtifactError, KeyError, TypeError):
         return None
 

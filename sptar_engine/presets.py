@@ -30,6 +30,7 @@ PRESETS: dict[str, Preset] = {
                 "select": {"candidates": 4},
                 "generate": {"documents": 150},
                 "train": {"evaluations": 2, "dev_pool": 500},
+                "fuse": {"dev_pool": 500},
             },
         ),
         Preset("balanced", "1,000 documents, about an hour on 2 CPU cores with the bundled models"),

@@ -23,10 +23,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question, by a person or by the language model."""
+    """A question, by a person or by the language model.
+
+    `style` is the kind of query that a person said it is (`data.query_styles`); empty when nobody said.
+    """
 
     query_id: str
     text: str
+    style: str = ""
 
 
 Corpus = Mapping[str, Document]
@@ -63,11 +67,14 @@ class Prompt:
     """What stands before a document when the language model writes a query for it.
 
     `examples` are shown in this order; `adapter` is the folder of a PEFT soft prompt, or None for a hard prompt.
+    `instruction` stands before the examples; `style` is the kind of query asked for. Both may be empty.
     """
 
     prompt_id: str
     examples: tuple[SeedPair, ...]
     adapter: Path | None
+    instruction: str = ""
+    style: str = ""
 
 
 @dataclass(frozen=True, slots=True)

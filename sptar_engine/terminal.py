@@ -1,23 +1,20 @@
-"""What the command line shows: progress with time left, the table of arms, a few generated queries."""
+"""What the command line shows while it works: progress with time left, and a line for each finished step."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from sptar_engine.pipeline import StageResult
 from sptar_engine.stage import Progress
 from sptar_engine.steps import Step
 
 _LINE_EVERY = 15.0  # seconds between two lines of a stage where there is no terminal to draw on
-_MEASURES = ("nDCG@10", "RR@10", "R@100", "AP")
 
 
 class Board:
@@ -73,60 +70,6 @@ class Board:
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
-
-
-def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """Print the arms with their measures, the interval of nDCG@10, and the verdicts against both baselines.
-
-    Sentences follow: how the last arm stands, and which training ended below the untrained model on the dev queries.
-    """
-    table = Table(title=f"Arms on {comparison['dataset']}, test queries (95 % intervals)", title_justify="left")
-    table.add_column("arm", no_wrap=True)
-    for measure in _MEASURES:
-        table.add_column(measure, justify="right", no_wrap=True)
-    arms = comparison["arms"]
-    baselines = [arm for arm in ("bm25", "zero_shot") if arm in arms]
-    for baseline in baselines:
-        table.add_column(f"against {baseline}")
-    for arm, row in arms.items():
-        first = row["nDCG@10"]
-        cells = [f"{first['mean']:.3f} ({first['low']:.3f}-{first['high']:.3f})"]
-        cells += [f"{row[measure]['mean']:.3f}" for measure in _MEASURES[1:]]
-        cells += ["" if arm == baseline else _verdict(row["versus"][baseline]) for baseline in baselines]
-        table.add_row(arm, *cells)
-    console = _console()
-    console.print(table)
-    for line in _sentences(arms, comparison):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def print_queries(samples: Mapping[str, list[str]]) -> None:
-    """Print generated queries, by arm."""
-    console = _console()
-    for arm, queries in samples.items():
-        console.print(f"Generated queries ({arm}):")
-        for query in queries:
-            console.print(f"  - {query}", markup=False, soft_wrap=True)
-
-
-def _sentences(arms: Mapping[str, Any], comparison: Mapping[str, Any]) -> Iterator[str]:
-    from sptar_engine.evaluation.compare import sentence  # numpy and scipy
-
-    last = list(arms)[-1]
-    yield from (sentence(last, other, comparison) for other in ("bm25", "zero_shot") if other in arms and other != last)
-    for row in arms.values():
-        for training in row.get("training", ()):
-            if training["kept_untrained"] or training["trained_below_untrained"]:
-                yield f"{training['step']}: {training['sentence']}"
-
-
-def _console() -> Console:
-    # A log has no width of its own; the table must not be folded to 80 columns there.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-
-def _verdict(versus: Mapping[str, Any]) -> str:
-    return f"{versus['difference']:+.3f} ({versus['low']:+.3f} to {versus['high']:+.3f}) {versus['verdict']}"
 
 
 def _sentence(metrics: Mapping[str, Any]) -> str:

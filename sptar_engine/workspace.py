@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sptar_engine import ablation, comparison, prompt_ladder
 from sptar_engine.artifacts import read_json, write_json
 from sptar_engine.errors import InputError, StageError
+from sptar_engine.experiment import settled
 from sptar_engine.pipeline import RESULT, StageResult
-from sptar_engine.steps import Step
+from sptar_engine.steps import MEASURING, Step
 
 EXPERIMENT = "experiment.json"
 COMPARISON = "comparison.json"
@@ -83,21 +83,32 @@ def _check_gpu(out: Path) -> None:
 def record(
     out: Path, about: Mapping[str, Any], steps: Sequence[Step], results: Mapping[str, StageResult]
 ) -> dict[str, Any]:
-    """Write experiment.json: what was asked, and for each finished step its folder, numbers and seconds."""
-    rows = [
-        {
-            "step": step.step_id, "stage": step.stage, "arms": list(step.arms), "config": step.config.as_dict(),
-            "folder": os.path.relpath(results[step.step_id].folder, out), "seconds": results[step.step_id].seconds,
-            "metrics": dict(results[step.step_id].metrics),
-        }
-        for step in steps
-        if step.step_id in results
-    ]  # fmt: skip
-    value = {**about, "complete": len(rows) == len(steps), "peak_mib": peak_mib(), "steps": rows}
-    previous = read_json(out / EXPERIMENT) if (out / EXPERIMENT).exists() else {}
-    value["peak_mib"] = max(value["peak_mib"], previous.get("peak_mib", 0))
+    """Write experiment.json: what was asked, and for each finished step its folder, numbers, seconds and memory.
+
+    `steps` is the whole plan: `cells` are those that it comes to, finished or not.
+    """
+    rows = [_row(out, step, results) for step in steps if step.step_id in results]
+    value = {
+        **about,
+        "cells": list(dict.fromkeys(step.cell for step in steps if step.stage == MEASURING)),
+        "complete": len(rows) == len(steps),
+        "peak_mib": max((row["peak_mib"] for row in rows), default=0),
+        "steps": rows,
+    }
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / EXPERIMENT, value)
     return value
+
+
+def _row(out: Path, step: Step, results: Mapping[str, StageResult]) -> dict[str, Any]:
+    result = results[step.step_id]
+    config = settled(step, {source: results[source].metrics["kept"] for source in step.equal})
+    return {
+        "step": step.step_id, "stage": step.stage, "arms": list(step.arms), "family": step.family,
+        "variant": step.variant, "inputs": dict(step.inputs), "config": config.as_dict(),
+        "folder": os.path.relpath(result.folder, out), "seconds": result.seconds, "peak_mib": result.peak_mib,
+        "metrics": dict(result.metrics),
+    }  # fmt: skip
 
 
 def load(out: Path) -> dict[str, Any]:
@@ -109,41 +120,14 @@ def load(out: Path) -> dict[str, Any]:
 
 
 def compare(out: Path) -> dict[str, Any]:
-    """Compare the arms that are evaluated so far; per query over all training seeds first (DESIGN section 4).
+    """Compare what is evaluated so far in the folder of an experiment, see `comparison.compare`.
 
-    Returns `{"dataset", "arms"}` as `sptar compare --json` prints it; an arm that was trained has `training`, a list
-    of what each training said of itself against the untrained base. Raises InputError when no arm is evaluated.
+    An ablation has `switches` beside the cells, prompts of different perplexity have `prompts` and `relations`.
     """
-    from sptar_engine.evaluation.compare import average_seeds, compare_arms  # numpy and scipy
-
     experiment = load(out)
-    folders: dict[str, list[Path]] = {}
-    for row in experiment["steps"]:
-        if row["stage"] == "evaluate":
-            folders.setdefault(row["arms"][0], []).append(out / row["folder"])
-    if not folders:
-        raise InputError(f"No arm of {out} is evaluated yet; start the experiment again to go on.")
-    runs = {arm: [read_json(path / "metrics.json")["per_query"] for path in paths] for arm, paths in folders.items()}
-    arms = compare_arms({arm: average_seeds(per_query) for arm, per_query in runs.items()})
-    for row in experiment["steps"]:
-        if row["stage"] == "train" and row["arms"][0] in arms:
-            arms[row["arms"][0]].setdefault("training", []).append(_training(row))
-    return {"dataset": experiment["dataset"], "arms": arms}
-
-
-def _training(row: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = row["metrics"]
-    return {
-        "step": row["step"],
-        "kept_untrained": metrics["kept_untrained"],
-        "trained_below_untrained": metrics["dev_nDCG@10_trained"] < metrics["dev_nDCG@10_untrained"],
-        "sentence": metrics["sentence"],
-    }
-
-
-def peak_mib() -> int:
-    """Largest resident memory so far of this process or of one of its children, in MiB."""
-    scale = 1024 if sys.platform != "darwin" else 1024 * 1024  # kilobytes on Linux, bytes on macOS
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) // scale
+    found = comparison.compare(experiment, out)
+    if switches := ablation.rows(found):
+        found["switches"] = switches
+    if rungs := prompt_ladder.rungs(comparison.Steps(experiment["steps"]), found):
+        found |= {"prompts": rungs, "relations": prompt_ladder.relations(rungs)}
+    return found

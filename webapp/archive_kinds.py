@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sptar_engine.arms import BI_ENCODER, FAMILIES
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -41,6 +43,8 @@ class Kind:
     ending: str = "zip"
     boxes: tuple[Box, ...] = ()
     formats: tuple[Format, ...] = ()
+    by_family: bool = False
+    """Whether there is one of each kind of search model."""
 
     def ending_of(self, options: Mapping[str, Any]) -> str:
         """The ending of the file that these options give."""
@@ -76,6 +80,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "retriever", "Search model with your card",
             "The trained search model with a model card that you have put together yourself.", boxes=CARD_BOXES,
+            by_family=True,
         ),
         Kind(
             "soft_prompt", "Soft prompt", "What the question writer learned of your style, as a PEFT folder.",
@@ -116,7 +121,10 @@ KINDS: dict[str, Kind] = {
 
 
 def clean_options(kind: Kind, *, boxes: Iterable[str], chosen: str = "") -> dict[str, Any]:
-    """The options of an archive: each box by its name, and the format. Raises ValueError with a sentence."""
+    """The options of an archive: each box by its name, and the format or the family that is `chosen`.
+
+    The bi-encoder, which is meant when nothing is chosen, is not named. Raises ValueError with a sentence.
+    """
     given, known = set(boxes), {box.key for box in kind.boxes}
     if unknown := sorted(given - known):
         raise ValueError(f"There is no box {unknown[0]!r} for this download.")
@@ -126,6 +134,10 @@ def clean_options(kind: Kind, *, boxes: Iterable[str], chosen: str = "") -> dict
         if (chosen or names[0]) not in names:
             raise ValueError(f"There is no format {chosen!r}; choose one of {', '.join(names)}.")
         options["format"] = chosen or names[0]
+    if kind.by_family and chosen not in ("", BI_ENCODER):
+        if chosen not in FAMILIES or not FAMILIES[chosen].trains:
+            raise ValueError(f"There is no kind of search model {chosen!r}.")
+        options["family"] = chosen
     return options
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webapp.experiment_words import SHORT_ARM_WORDS, STAGE_WORDS
+from sptar_engine.arms import BI_ENCODER, read_cell
+from webapp.experiment_words import FAMILY_WORDS, SHORT_ARM_WORDS, STAGE_WORDS
 from webapp.models import Grade
 from webapp.selectors.jobs import ERRANDS
 
@@ -151,8 +152,11 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
         found["file"] = f"“{facts['name']}”" if facts.get("name") else f"upload {facts['upload']}"
     if "step" in facts:
         stage, _, rest = str(facts["step"]).partition(".")
-        arm = rest.partition(".")[0]
-        found["stage"] = STAGE_WORDS.get(stage, stage) + (f": {SHORT_ARM_WORDS.get(arm, arm)}" if arm else "")
+        cell = read_cell(rest.partition(".")[0])
+        named = [SHORT_ARM_WORDS.get(cell.arm, cell.arm)]
+        if cell.family != BI_ENCODER and cell.family in FAMILY_WORDS:
+            named.append(FAMILY_WORDS[cell.family].name.lower())
+        found["stage"] = STAGE_WORDS.get(stage, stage) + (f": {', '.join(named)}" if cell.arm else "")
     if "kind" in facts:
         found["job"] = ERRANDS.get(facts["kind"], str(facts["kind"]))
     if "grade" in facts:

@@ -179,13 +179,61 @@ TERMS: tuple[Term, ...] = (
         "bi-encoder, late interaction, cross-encoder",
         "Three ways to compare a question with a document. The first compares one list of numbers for each and is the "
         "fastest; the second compares word by word; the third reads both together, is the most exact and the slowest, "
-        "and only re-orders what another one found.",
+        "and only re-orders what another one found. Learned sparse search, adapters and hybrids are offered beside "
+        "them.",
+    ),
+    Term(
+        "learned sparse search",
+        "SPLADE",
+        "A search model that turns a text into a long list of numbers of which nearly all are zero, so that an index "
+        "like that of keyword search can hold it. Where the base model cannot fill in missing words, the places of the "
+        "list stand for no words: that is a sparse autoencoder.",
+    ),
+    Term(
+        "adapter",
+        "embedding adapter",
+        "One small layer that is trained behind a search model which itself stays as it is. It learns less than a "
+        "whole model, in minutes and without a graphics card.",
+    ),
+    Term(
+        "hybrid search",
+        "hybrid",
+        "Keyword search and the bi-encoder together: each finds what the other overlooks. How much each counts is "
+        "chosen on your held-out examples, and an untrained hybrid stands beside it, so that the gain of training "
+        "is not mixed up with the gain of putting two searches together.",
+    ),
+    Term(
+        "putting ranks together",
+        "reciprocal rank fusion",
+        "A way to make one list of two: a document gets points for its place in each, many for the first places and "
+        "few further down, and the sums decide. It needs no numbers that compare, only the places.",
     ),
     Term(
         "hard negative",
         "negative mining",
         "A document that looks right for a question and is not. Training against such documents teaches the search "
-        "model the fine differences of your field.",
+        "model the fine differences of your field. Documents that score nearly as well as the answer are left out: "
+        "they may well be answers that nobody has marked.",
+        also=("hard negatives",),
+    ),
+    Term(
+        "learning from a teacher",
+        "distillation",
+        "A slow and more exact model gives each document of a question a score, and a faster one learns to order them "
+        "alike. A teacher that does no better than keyword search on your held-out examples does not teach.",
+        also=("teacher",),
+    ),
+    Term(
+        "mixing before and after",
+        "weight interpolation",
+        "The numbers of the trained model and of the untrained one are averaged, so that it forgets less of what it "
+        "could do before. Which share is best is chosen on your held-out examples.",
+    ),
+    Term(
+        "round trip",
+        "round-trip filter",
+        "A way to keep good generated questions: a search by meaning, instead of keywords, has to find the document "
+        "that a question was written for.",
     ),
     Term(
         "experiment",
@@ -203,7 +251,8 @@ TERMS: tuple[Term, ...] = (
         "way to compare",
         "arm",
         "An experiment trains several search models side by side: with your examples alone, with questions of a fixed "
-        "prompt, and with questions of your taught question writer. Each is an arm; steps they share are done once.",
+        "prompt, and with questions of your taught question writer. Each is an arm; steps they share are done once. "
+        "Every arm gets each kind of search model that you choose, so the results are a table of arms by families.",
     ),
     Term(
         "fixed prompt",

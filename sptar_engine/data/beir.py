@@ -10,6 +10,7 @@ from sptar_engine.artifacts import atomic_writer, write_jsonl
 from sptar_engine.data.corpus import CORPUS_FILE, FileCorpus, Tally, find_documents, iter_documents, read_corpus
 from sptar_engine.data.judgements import HEADER, build_qrels, read_judgements
 from sptar_engine.data.lines import clean_text, id_problem, parse_id, parse_object, parse_text, quoted, read_lines
+from sptar_engine.data.query_styles import parse_style
 from sptar_engine.errors import InputError
 from sptar_engine.records import Document, Qrels, Query
 
@@ -29,9 +30,9 @@ def qrels_path(folder: Path, split: str) -> Path:
 
 
 def read_queries(folder: Path) -> dict[str, Query]:
-    """The queries of a dataset by id, in file order. A row has `_id` and `text`.
+    """The queries of a dataset by id, in file order. A row has `_id`, `text` and, when it likes, `metadata.style`.
 
-    Raises InputError for a bad row, an empty text and an id that comes twice.
+    Raises InputError for a bad row, an empty text, an unknown style and an id that comes twice.
     """
     queries: dict[str, Query] = {}
     lines: dict[str, int] = {}
@@ -44,7 +45,7 @@ def read_queries(folder: Path) -> dict[str, Query]:
         if query_id in lines:
             raise line.error(f"the query id {quoted(query_id)} was already given on line {lines[query_id]}")
         lines[query_id] = line.number
-        queries[query_id] = Query(query_id, text)
+        queries[query_id] = Query(query_id, text, parse_style(line, row.get("metadata")))
     return queries
 
 
@@ -83,7 +84,8 @@ def _document_row(document: Document) -> dict[str, Any]:
 
 
 def _query_row(query: Query) -> dict[str, Any]:
-    return {"_id": _checked(query.query_id), "text": clean_text(query.text)[0]}
+    style = {"metadata": {"style": query.style}} if query.style else {}
+    return {"_id": _checked(query.query_id), "text": clean_text(query.text)[0], **style}
 
 
 def _qrels_lines(qrels: Qrels) -> Iterator[str]:

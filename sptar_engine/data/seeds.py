@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -25,14 +25,23 @@ def read_seeds(prepare: Path, split: str) -> dict[str, tuple[SeedPair, ...]]:
     documents = _documents(prepare, {row["doc_id"] for row in rows})
     seeds: dict[str, tuple[SeedPair, ...]] = {}
     for row in rows:
-        pair = SeedPair(Query(row["query_id"], row["query"]), documents[row["doc_id"]])
+        pair = SeedPair(Query(row["query_id"], row["query"], row.get("style", "")), documents[row["doc_id"]])
         seeds[row["query_id"]] = (*seeds.get(row["query_id"], ()), pair)
     return seeds
 
 
 def read_pool(prepare: Path, limit: int) -> list[Document]:
     """The first `limit` documents of the unlabelled pool, in its random order; fewer when the pool is smaller."""
-    doc_ids = [row["doc_id"] for row in islice(read_jsonl(prepare / POOL_FILE), limit)]
+    return read_documents(prepare, read_pool_ids(prepare, limit))
+
+
+def read_pool_ids(prepare: Path, limit: int) -> list[str]:
+    """The ids of the documents of `read_pool`."""
+    return [row["doc_id"] for row in islice(read_jsonl(prepare / POOL_FILE), limit)]
+
+
+def read_documents(prepare: Path, doc_ids: Sequence[str]) -> list[Document]:
+    """The documents of these ids in their order. Raises ArtifactError for an id that the corpus lacks."""
     documents = _documents(prepare, set(doc_ids))
     return [documents[doc_id] for doc_id in doc_ids]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sptar_engine.errors import InputError
+from sptar_engine.evaluation.columns import columns
 
 PerQuery = Mapping[str, Mapping[str, float]]
 """`[measure][query_id]`, as in metrics.json."""
@@ -112,8 +113,9 @@ def average_seeds(runs: Sequence[PerQuery]) -> dict[str, dict[str, float]]:
 def compare_arms(arms: Mapping[str, PerQuery]) -> dict[str, dict[str, Any]]:
     """Return for each arm its measures with intervals, and under `versus` how it stands against every other arm.
 
-    `versus` is on nDCG@10. All arms that stand against the same one are a family of Holm's adjustment: the column
-    of a table is read as a whole. Raises InputError when the arms were not measured on the same queries.
+    `versus` is on nDCG@10. The arms of a group (see `columns`) that stand against the same one are a family of Holm's
+    adjustment: a column of the table is read as a whole. What stands in no group together is adjusted over all arms.
+    Raises InputError when the arms were not measured on the same queries.
     """
     queries = _shared_queries([values for per_query in arms.values() for values in per_query.values()])
     measured = [(arm, measure) for arm, per_query in arms.items() for measure in per_query]
@@ -147,10 +149,12 @@ def _compare_pairs(values: Mapping[str, NDArray[np.float64]]) -> dict[tuple[str,
         return {}
     differences = np.column_stack([values[arm] - values[other] for arm, other in pairs])  # (queries, pairs)
     raw = dict(zip(pairs, _sign_flip_ps(differences).tolist(), strict=True))
-    adjusted = {}
-    for other in values:
-        family = holm({arm: raw[arm, other] for arm in values if arm != other})
-        adjusted.update({(arm, other): p for arm, p in family.items()})
+    adjusted: dict[tuple[str, str], float] = {}
+    for group in (*columns(values), tuple(values)):
+        for other in group:
+            family = holm({arm: raw[arm, other] for arm in group if arm != other})
+            for arm, p in family.items():
+                adjusted.setdefault((arm, other), p)  # the first group that holds both counts
     found = zip(pairs, differences.T, _intervals(differences), strict=True)
     # A pair of arms stands in two families. The larger value holds for both, or "better" one way round could be
     # "cannot tell" the other.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sptar_engine.packaging.usage import USAGES, Usage
+
 Cell = str | int | float | bool
 
 _SPDX = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0"}  # as model hubs write them
@@ -48,7 +50,9 @@ class Step:
 class CardFacts:
     """All a card says. `sources` begins with the base retriever; `dimensions` is the length of a vector.
 
-    `kept_untrained` says that no training did better than the base on the held-out queries, so the base was kept.
+    `family` is a name of `usage.USAGES`. `kept_untrained` says that no training did better than the base on the
+    held-out queries, so the base was kept. `rerank_depth` is how many hits a cross-encoder puts in order. A sparse
+    model `predicts_words` when the places of its vectors stand for words.
     """
 
     name: str
@@ -63,12 +67,19 @@ class CardFacts:
     steps: Sequence[Step]
     trained_with: Mapping[str, str]
     pins: Mapping[str, str]
+    rerank_depth: int = 0
+    predicts_words: bool = False
+
+    @property
+    def usage(self) -> Usage:
+        """How it is loaded and used."""
+        return USAGES[self.family]
 
 
 def write_card(facts: CardFacts) -> str:
     """The text of README.md: YAML front matter as model hubs read it, then Markdown."""
     parts = [
-        _front_matter(facts.sources[0]), _introduction(facts), _use(facts), _measures(facts), _sources(facts),
+        _front_matter(facts), _introduction(facts), _use(facts), _measures(facts), _sources(facts),
         _steps(facts), _settings(facts), _versions(facts), _limits(facts),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -79,13 +90,12 @@ def write_requirements(pins: Mapping[str, str]) -> str:
     return "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in sorted(pins.items()))
 
 
-def _front_matter(base: Source) -> str:
+def _front_matter(facts: CardFacts) -> str:
+    base, usage = facts.sources[0], facts.usage
     known = base.licence.lower() in _SPDX
     licence = [f"license: {base.licence.lower()}"] if known else ["license: other", f'license_name: "{base.licence}"']
-    lines = [
-        "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", *licence,
-        "tags: [sentence-transformers, sentence-similarity, feature-extraction, sptar]",
-    ]  # fmt: skip
+    tags = ", ".join(["sentence-transformers", *usage.tags, "sptar"])
+    lines = ["library_name: sentence-transformers", f"pipeline_tag: {usage.task}", *licence, f"tags: [{tags}]"]
     return "\n".join(["---", *lines, "---"])
 
 
@@ -93,10 +103,11 @@ def _introduction(facts: CardFacts) -> str:
     base = facts.sources[0].name
     taught = next((source.name for source in facts.sources[1:]), None)
     by = f" and queries that {taught} wrote for documents without labels" if taught else ""
-    training = f"A {facts.family} search model: {base} trained further on queries labelled by people{by}."
+    training = f"A {facts.usage.title} search model: {base} trained further on queries labelled by people{by}."
     if facts.kept_untrained:
         training = (
-            f"A {facts.family} search model: {base}, unchanged. Training on queries labelled by people{by}\n"
+            f"A {facts.usage.title} search model: {base}, {facts.usage.untrained}. "
+            f"Training on queries labelled by people{by}\n"
             "did not improve it on the held-out queries, so the untrained model was kept."
         )
     return (
@@ -107,19 +118,29 @@ def _introduction(facts: CardFacts) -> str:
 
 
 def _use(facts: CardFacts) -> str:
+    usage = facts.usage
+    kind = (
+        "Each place stands for a word\nof its vocabulary, as in SPLADE."
+        if facts.predicts_words
+        else "It is a sparse autoencoder: its places\nstand for no words."
+    )
+    gives = usage.gives.format(
+        dimensions=facts.dimensions, similarity=facts.similarity, rerank_depth=facts.rerank_depth, kind=kind
+    )
+    together = " of query and document together" if facts.family == "cross_encoder" else ""
     return f"""## Use
 
     python -m pip install -r requirements.txt
     python load_example.py
 
 ```python
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import {usage.loader}
 
-model = SentenceTransformer("{facts.name}")  # this folder
+model = {usage.loader}("{facts.name}")  # this folder
 ```
 
-`model.encode(texts)` gives vectors of {facts.dimensions} numbers, compared by {facts.similarity}.
-Give a document as its title, a space, and its text. Beyond {facts.max_length} tokens a text is not read.
+{gives}
+Give a document as its title, a space, and its text. Beyond {facts.max_length} tokens{together} a text is not read.
 `sha256sum --check SHA256SUMS` verifies the files."""
 
 
@@ -152,7 +173,7 @@ def _settings(facts: CardFacts) -> str:
 def _versions(facts: CardFacts) -> str:
     names = sorted(facts.trained_with.keys() | facts.pins.keys())
     rows = [[name, facts.trained_with.get(name, ""), facts.pins.get(name, "")] for name in names]
-    return "## Versions\n\nReleases of sentence-transformers before 5.4 do not read this folder.\n\n" + _table(
+    return f"## Versions\n\n{facts.usage.releases}\n\n" + _table(
         ["package", "trained with", "load check passed with"], rows
     )
 

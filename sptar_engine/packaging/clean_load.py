@@ -1,6 +1,6 @@
 """Loads a packaged retriever as a stranger would. Run as a file, in a process of its own, by load_check.py.
 
-    python -I clean_load.py FOLDER VECTORS.npy < SENTENCES.json
+    python -I clean_load.py FOLDER NUMBERS.npy < SENTENCES.json
 
 It imports nothing of this project, runs no code of the model's, and any attempt to reach the network ends it.
 """
@@ -11,8 +11,10 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 _NETWORK = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostby")
+_LOADERS = ("SentenceTransformer", "MultiVectorEncoder", "CrossEncoder", "SparseEncoder")
 
 
 def forbid_network() -> None:
@@ -25,16 +27,39 @@ def forbid_network() -> None:
     sys.addaudithook(refuse)
 
 
-def main(folder: str, target: str) -> None:
-    """Encode the sentences of standard input into `target`, (sentences, dim), then run the folder's own example."""
-    forbid_network()
-    import numpy as np
-    from sentence_transformers import SentenceTransformer
+def load(folder: str) -> Any:
+    """The model in a folder, by the class that its settings name."""
+    import sentence_transformers
 
-    model = SentenceTransformer(
+    settings = json.loads(Path(folder, "config_sentence_transformers.json").read_text(encoding="utf-8"))
+    loader = settings.get("model_type", _LOADERS[0])
+    if loader not in _LOADERS:
+        raise ValueError(f"{loader} is none of {', '.join(_LOADERS)}")
+    return getattr(sentence_transformers, loader)(
         folder, device="cpu", trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}
     )
-    np.save(target, model.encode(json.load(sys.stdin), show_progress_bar=False))
+
+
+def compute(model: Any, sentences: list[str]) -> Any:
+    """What the model makes of sentences, a float array: their vectors, or its scores of each one with each one."""
+    kind = type(model).__name__
+    if kind == "CrossEncoder":
+        pairs = [(one, other) for one in sentences for other in sentences]
+        return model.predict(pairs, show_progress_bar=False)
+    if kind == "MultiVectorEncoder":
+        queries = model.encode_query(sentences, show_progress_bar=False)
+        return model.similarity(queries, model.encode_document(sentences, show_progress_bar=False)).numpy()
+    if kind == "SparseEncoder":
+        return model.encode(sentences, convert_to_sparse_tensor=False, show_progress_bar=False).numpy()
+    return model.encode(sentences, show_progress_bar=False)
+
+
+def main(folder: str, target: str) -> None:
+    """Save what the model makes of the sentences of standard input, then run the folder's own example."""
+    forbid_network()
+    import numpy as np
+
+    np.save(target, compute(load(folder), json.load(sys.stdin)))
     runpy.run_path(str(Path(folder, "load_example.py")), run_name="__main__")
 
 

@@ -1,4 +1,4 @@
-"""The proof that an archive loads: unpacked alone, in a clean process, without a network, with the same vectors."""
+"""The proof that an archive loads: unpacked alone, in a clean process, without a network, with the same numbers."""
 
 from __future__ import annotations
 
@@ -20,57 +20,65 @@ from sptar_engine.errors import StageError
 from sptar_engine.packaging import clean_load
 
 SENTENCES = ("how do i renew a library card", "A library card is renewed at the desk, once a year, free of charge.")
-TOLERANCE = 1e-5  # of a vector's component: far below what changes a ranking, above float32 rounding
+# Of a vector's component, or of a score's share of the largest one: far below what changes a ranking, above float32
+# rounding.
+TOLERANCE = 1e-5
 _LIMIT = 600.0  # seconds; importing torch from a slow disk takes one minute at worst
 _POLL = 0.5  # seconds between two looks at the child
 
-Vectors = NDArray[np.float32]
+Numbers = NDArray[np.float32]
+"""What `clean_load.compute` gives: vectors of SENTENCES, (sentences, dim), or scores of them with each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What the packaged model must reproduce, and what its card says of it.
 
-    `vectors` of SENTENCES are (sentences, dim); `max_length` counts tokens.
+    `dimensions` of a vector are 0 for a cross-encoder, which has none; `max_length` counts tokens; `similarity` is
+    empty for it too.
     """
 
-    vectors: Vectors
+    numbers: Numbers
+    dimensions: int
     max_length: int
     similarity: str
 
 
 def read_reference(model: Path) -> Reference:
-    """Load the trained model in this process and encode the fixed sentences."""
-    from sentence_transformers import SentenceTransformer
+    """Load the trained model in this process and give it the fixed sentences."""
+    retriever = clean_load.load(str(model))
+    numbers: Numbers = clean_load.compute(retriever, list(SENTENCES))
+    dimensions = getattr(retriever, "get_embedding_dimension", lambda: 0)() or 0
+    similarity = str(getattr(retriever, "similarity_fn_name", ""))
+    return Reference(numbers, dimensions, int(retriever.max_seq_length or 0), similarity)
 
-    retriever = SentenceTransformer(str(model), device="cpu", trust_remote_code=False, local_files_only=True)
-    vectors = retriever.encode(list(SENTENCES), show_progress_bar=False)
-    return Reference(vectors, int(retriever.max_seq_length or 0), str(retriever.similarity_fn_name))
 
-
-def check(archive: Path, folder: str, expected: Vectors, scratch: Path, wait: Callable[[], None]) -> float:
-    """Load an archive in a clean process; return the largest difference of a component from `expected`.
+def check(archive: Path, folder: str, expected: Numbers, scratch: Path, wait: Callable[[], None]) -> float:
+    """Load an archive in a clean process; return the largest difference of a number from `expected`.
 
     `wait` is called while the process runs and may raise to stop it. Raises StageError when the model does not load,
-    its example does not run, it reaches for the network, or its vectors differ by more than TOLERANCE.
+    its example does not run, it reaches for the network, or its numbers differ by more than TOLERANCE.
     """
     # Absolute, since the child works in a folder of its own.
     with tempfile.TemporaryDirectory(dir=scratch.resolve()) as home:
         with zipfile.ZipFile(archive) as content:
             content.extractall(home)
-        target = Path(home, "vectors.npy")
+        target = Path(home, "numbers.npy")
         _run([str(Path(home, folder)), str(target)], Path(home), wait)
-        found: Vectors = np.load(target, allow_pickle=False)
+        found: Numbers = np.load(target, allow_pickle=False)
     return compare(found, expected)
 
 
-def compare(found: Vectors, expected: Vectors) -> float:
-    """The largest difference of a component. Raises StageError when it is above TOLERANCE or the shapes differ."""
+def compare(found: Numbers, expected: Numbers) -> float:
+    """The largest difference. Raises StageError when the shapes differ or it is above TOLERANCE.
+
+    Scores may be any size; where the largest expected one is above 1, the difference counts as a share of it.
+    """
     if found.shape != expected.shape:
-        raise StageError(f"The packaged model gives vectors of shape {found.shape}, not {expected.shape}.")
-    difference = float(np.abs(found - expected).max())
+        raise StageError(f"The packaged model gives numbers of shape {found.shape}, not {expected.shape}.")
+    difference = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
     if not difference <= TOLERANCE:  # so written that NaN fails too
-        raise StageError(f"The packaged model's vectors differ by {difference:.2g}; {TOLERANCE:g} is allowed.")
+        raise StageError(f"The packaged model's numbers differ by {difference:.2g}; {TOLERANCE:g} is allowed.")
     return difference
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sptar_engine.errors import InputError
-from sptar_engine.records import Document, SeedPair
+from sptar_engine.records import Document, Prompt, SeedPair
 
 _DOCUMENT = "Document:"
 _QUERY = "\nRelevant Query:"
@@ -21,7 +21,7 @@ _LETTERS_PER_TOKEN = 32  # far above any text's mean: cutting letters first only
 
 
 class PromptTokens:
-    """Turns documents, queries and example pairs into token ids.
+    """Turns documents, queries, example pairs and what stands before them into token ids.
 
     `document_tokens` and `query_tokens` bound the user's text in each piece, not the words of the template
     around it. The user's text cannot leave its place: all white space, line breaks included, becomes single
@@ -49,6 +49,11 @@ class PromptTokens:
     def query(self, text: str) -> list[int]:
         """` TEXT\\n` with TEXT cut to `query_tokens`: the tokens of the loss, at least the newline."""
         return self._text(text, self._query_tokens) + self._end
+
+    def before(self, prompt: Prompt) -> list[int]:
+        """What a prompt puts before every document: its instruction on a line of its own, if any, and its examples."""
+        words = " ".join(prompt.instruction.split())
+        return [*(self._encode(words) + self._end if words else []), *self.examples(prompt.examples)]
 
     def examples(self, pairs: Sequence[SeedPair]) -> list[int]:
         """The pairs in their order, each a document and its query, ready to stand before a document."""

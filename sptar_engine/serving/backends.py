@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.java import java_class
+from sptar_engine.retrieval.kinds import BI_ENCODER, model_type
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
-from sptar_engine.serving.encoders import Model
+from sptar_engine.serving.encoders import Model, Reader
 from sptar_engine.serving.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -32,20 +33,21 @@ class Searcher(Protocol):
 class Backends:
     """`start` is called once, before any other; `build_index` returns the folder of a whole index.
 
-    `load_model` takes the folder of an encoder, and how many tokens of a text it is to read.
+    `load_model` takes the folder of an encoder, and how many tokens of a text it is to read; one that has no vector for
+    a text becomes a Reader.
     """
 
     start: Callable[[], None]
     build_index: Callable[[Path, Path, Callable[[int], None]], Path]
     open_index: Callable[[Path, float, float], Searcher]
-    load_model: Callable[[Path, int], Model]
+    load_model: Callable[[Path, int], Model | Reader]
 
 
 def real_backends(device: str, threads: int) -> Backends:
     """Java and torch. `threads` are torch's; 0 means all processors but one, which pages are left."""
     count = threads or max(1, (os.cpu_count() or 1) - 1)
 
-    def load_model(folder: Path, max_length: int) -> Model:
+    def load_model(folder: Path, max_length: int) -> Model | Reader:
         return _load_model(folder, max_length, device, count)
 
     return Backends(_start_java, build_or_open, LexicalSearcher, load_model)
@@ -55,14 +57,19 @@ def _start_java() -> None:
     java_class("java.lang.String")
 
 
-def _load_model(folder: Path, max_length: int, device: str, threads: int) -> Model:
+def _load_model(folder: Path, max_length: int, device: str, threads: int) -> Model | Reader:
     import torch  # ten seconds: not before somebody needs an encoder
 
-    from sptar_engine.retrieval.encoder import load_bi_encoder
+    from sptar_engine.retrieval.reading import open_reader
     from sptar_engine.runtime import pick_device
 
     torch.set_num_threads(threads)
-    return _BiEncoder(load_bi_encoder(folder, max_length, pick_device() if device == "auto" else device), max_length)
+    place = pick_device() if device == "auto" else device
+    if model_type(folder) != BI_ENCODER:
+        return open_reader(folder, max_length, place)
+    from sptar_engine.retrieval.encoder import load_bi_encoder
+
+    return _BiEncoder(load_bi_encoder(folder, max_length, place), max_length)
 
 
 class _BiEncoder:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sptar_engine.artifacts import read_json, write_json
+from sptar_engine.data.beir import FileCorpus, read_corpus
 from sptar_engine.errors import ArtifactError, StageError
 from sptar_engine.records import Hit
 from sptar_engine.serving.backends import Searcher
@@ -65,6 +66,14 @@ class OpenCorpus:
         """The place of each id in `ids`."""
         return {doc_id: row for row, doc_id in enumerate(self.ids)}
 
+    @cached_property
+    def documents(self) -> FileCorpus:
+        """The documents themselves, read from the file when they are asked for; begun with a look at all of it.
+
+        Raises InputError when the file is not a corpus any more.
+        """
+        return read_corpus(self.name.path.parent)
+
     def vectors(self, folder: Path) -> Vectors:
         """Its vectors by one encoder, mapped into memory. Raises StageError when they are damaged."""
         return open_vectors(folder, len(self.ids))
@@ -84,7 +93,7 @@ class OpenCorpus:
             for searcher in self._lexical.searchers.values():
                 searcher.close()
             self._lexical.searchers.clear()
-        for name in ("ids", "rows"):
+        for name in ("ids", "rows", "documents"):
             self.__dict__.pop(name, None)
 
 

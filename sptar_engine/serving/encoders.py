@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sptar_engine.errors import SptarError
 from sptar_engine.serving.library import EncoderName
@@ -34,33 +34,64 @@ class Model(Protocol):
         """Encode a batch."""
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """Scores documents for a query; the higher, the better."""
+
+    def read(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A score for each text."""
+
+
 class Encoder:
     """A loaded model, used by one thread at a time, since tokenizers cannot bear two. Queries go before documents."""
 
-    def __init__(self, model: Model) -> None:
-        self.dimensions = model.dimensions
-        self._model = model
+    def __init__(self, model: Model | Reader) -> None:
+        """A Reader is asked to `read` alone, a Model for vectors."""
+        self._reader = model if isinstance(model, Reader) else None
+        self._model = None if isinstance(model, Reader) else model
         self._free = threading.Condition()
         self._taken = False
         self._queries = 0
 
+    @property
+    def dimensions(self) -> int:
+        """Of a vector."""
+        return self._encoding.dimensions
+
     def query(self, text: str) -> Vectors:
         """The vector of a query, (dimensions,)."""
-        with self._free:
-            self._queries += 1
-        try:
-            with self._turn(lambda: not self._taken):
-                vector: Vectors = self._model.encode([text])[0]
-                return vector
-        finally:
-            with self._free:
-                self._queries -= 1
-                self._free.notify_all()
+        with self._first():
+            vector: Vectors = self._encoding.encode([text])[0]
+            return vector
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """The vectors of a batch, (texts, dimensions), as soon as no query waits."""
         with self._turn(lambda: not self._taken and not self._queries):
-            return self._model.encode(texts)
+            return self._encoding.encode(texts)
+
+    def read(self, query: str, texts: Sequence[str]) -> list[float]:
+        """A score of each text for the query."""
+        assert self._reader is not None, "a bi-encoder has vectors to be compared"
+        with self._first():
+            return self._reader.read(query, texts)
+
+    @property
+    def _encoding(self) -> Model:
+        assert self._model is not None, "a reader has no vectors"
+        return self._model
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """The turn of a query, before all documents that wait."""
+        with self._free:
+            self._queries += 1
+        try:
+            with self._turn(lambda: not self._taken):
+                yield
+        finally:
+            with self._free:
+                self._queries -= 1
+                self._free.notify_all()
 
     @contextmanager
     def _turn(self, may_go: Callable[[], bool]) -> Iterator[None]:
@@ -78,7 +109,7 @@ class Encoder:
 class Encoders:
     """The encoders in memory; the one that was not used for longest makes room."""
 
-    def __init__(self, load: Callable[[Path, int], Model]) -> None:
+    def __init__(self, load: Callable[[Path, int], Model | Reader]) -> None:
         """`load` takes the folder, and how many tokens of a text are read."""
         self._load = load
         self._lock = threading.Lock()

@@ -12,6 +12,7 @@ from sptar_engine.artifacts import sha256_json
 from sptar_engine.catalog import ENCODER, describe, entries
 from sptar_engine.data.beir import CORPUS_FILE
 from sptar_engine.errors import SptarError
+from sptar_engine.retrieval.kinds import BI_ENCODER, model_type
 from sptar_engine.serving.wire import Refusal
 
 MAX_LENGTH = 256  # tokens of a text that an encoder reads unless its name says otherwise, as evaluate's default
@@ -35,11 +36,16 @@ class CorpusName:
 
 @dataclass(frozen=True, slots=True)
 class EncoderName:
-    """The folder of an encoder, and how many tokens of a text it reads; `key` names its weights and that number."""
+    """The folder of an encoder, and how many tokens of a text it reads; `key` names its weights and that number.
+
+    One that `reads` has no vectors of its own here: it puts the first hits of BM25 in order (late interaction, a
+    cross-encoder, a sparse encoder).
+    """
 
     folder: Path
     key: str
     max_length: int
+    reads: bool = False
 
 
 class Library:
@@ -88,10 +94,11 @@ class Library:
             raise Refusal("refused", f"{chosen[:100]!r} is not in the list of models (`sptar models list`).")
         try:
             entry = describe(chosen, ENCODER, self._models)
+            assert entry.folder is not None
+            reads = model_type(entry.folder) != BI_ENCODER
         except SptarError as error:
             raise Refusal("refused", str(error)) from error
-        assert entry.folder is not None
-        return EncoderName(entry.folder, sha256_json([entry.name, entry.revision, max_length])[:16], max_length)
+        return EncoderName(entry.folder, sha256_json([entry.name, entry.revision, max_length])[:16], max_length, reads)
 
     def _inside(self, path: str) -> Path:
         try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sptar_engine.artifacts import read_json
 from sptar_engine.records import Hit
+from sptar_engine.retrieval.reordering import reorder
 from sptar_engine.serving import making
 from sptar_engine.serving.backends import Backends
 from sptar_engine.serving.builds import State
@@ -29,6 +30,9 @@ _DEPTH = 1000  # hits of one search, at most
 _SUGGESTIONS = 100
 _K1, _B = 0.9, 0.4  # Anserini's defaults
 _LOADING = 2.0  # seconds that a search waits for its encoder
+_READ = 50  # hits of BM25 that a model reads, as evaluate's default: about two seconds on two cores
+
+Search = Callable[[Request, CorpusName, str], list[Hit]]
 
 
 class Service:
@@ -80,9 +84,14 @@ class Service:
         """With `look` a search that is not ready is refused and nothing begins to be built for it."""
         start = time.perf_counter()
         corpus, retriever = self._corpus(request), request.text("retriever", BM25)
-        search = self._by_words if retriever == BM25 else self._by_meaning
+        search = self._search_for(retriever)
         hits = [(hit.doc_id, hit.score) for hit in search(request, corpus, retriever)]
         return {"hits": hits, "milliseconds": round(1000 * (time.perf_counter() - start), 1)}
+
+    def _search_for(self, retriever: str) -> Search:
+        if retriever == BM25:
+            return self._by_words
+        return self._by_reading if self._stock.library.encoder(retriever).reads else self._by_meaning
 
     def _by_words(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
         text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
@@ -101,6 +110,20 @@ class Service:
             vectors = self._stock.read(name, retriever, corpus.vectors)
             query = self._stock.encoders.soon(encoder, _LOADING).query(text)
             return nearest(vectors, query, corpus.ids, depth)
+
+    def _by_reading(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
+        """BM25's first hits in the order of a model that reads them, then its others."""
+        text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
+        encoder = self._stock.require_encoder(name, retriever, begin=not request.flag("look"))
+        if not text.strip():
+            self._stock.encoders.begin(encoder)  # somebody is about to type
+            return []
+        reader = self._stock.encoders.soon(encoder, _LOADING)
+        with self._stock.corpora.using(name) as corpus:
+            found = self._stock.read(name, BM25, lambda folder: corpus.search(text, max(depth, _READ), _K1, _B))
+            texts = {hit.doc_id: corpus.documents[hit.doc_id].content for hit in found[:_READ]}
+        scores = dict(zip(texts, reader.read(text, list(texts.values())), strict=True))
+        return reorder(found, scores, depth)
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         return _row(self._stock.begin(self._corpus(request), request.text("what"), again=True))

@@ -38,7 +38,7 @@ class Stock:
 
     def state(self, corpus: CorpusName, what: str) -> State:
         """Where it stands; starts nothing. Topics stand where the vectors do until these are there."""
-        if what == BM25:
+        if self._is_lexical(what):
             return State(READY) if making.has_index(corpus) else self.builds.state((corpus.sha256, BM25))
         encoder = self._encoder(what)
         if what != TOPICS:
@@ -53,7 +53,7 @@ class Stock:
         """Have it made unless it is there. `again` tries at once what has just failed. Raises Refusal."""
         if not corpus.path.is_file():
             raise Refusal(FAILED, "The file with these documents is gone.")
-        if what == BM25:
+        if self._is_lexical(what):
             return State(READY) if making.has_index(corpus) else self._index(corpus, again)
         encoder = self._encoder(what)
         if not making.has_vectors(corpus, encoder):
@@ -71,7 +71,7 @@ class Stock:
         state = self.begin(corpus, what) if begin and is_cheap else self.state(corpus, what)
         if state.state == READY:
             return
-        name = _NAMES.get(what, _VECTORS)
+        name = _NAMES.get(BM25 if self._is_lexical(what) else what, _VECTORS)
         if state.state == ABSENT:
             topics = "The topics of these documents have not been looked for yet."
             raise Refusal(ABSENT, topics if what == TOPICS else f"{name} has not been built yet.")
@@ -100,6 +100,10 @@ class Stock:
         """Call off what is being made, or all of it."""
         key = what if what in (BM25, TOPICS, None) else self._encoder(what or BASE).key
         self.builds.cancel(lambda build: build[0] == corpus.sha256 and key in (build[1], None))
+
+    def _is_lexical(self, what: str) -> bool:
+        """Whether all it takes is BM25's index: an encoder that reads BM25's hits needs nothing else."""
+        return what == BM25 or (what != TOPICS and self._encoder(what).reads)
 
     def _encoder(self, what: str) -> EncoderName:
         return self.library.encoder(BASE if what == TOPICS else what)

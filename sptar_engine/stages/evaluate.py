@@ -1,41 +1,47 @@
-"""evaluate: rank the test queries with BM25 or a dense retriever over the whole corpus, exactly, and measure."""
+"""evaluate: rank the test queries over the whole corpus with what an arm has made, and measure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import write_json
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import EvaluateConfig
-from sptar_engine.data.beir import CORPUS_FILE, read_corpus, read_qrels, read_queries
-from sptar_engine.data.lines import count_lines
+from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.evaluation.trec import write_run
-from sptar_engine.records import Hit, Metrics, Qrels, Rankings
-from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
+from sptar_engine.records import Metrics, Qrels
+from sptar_engine.retrieval.fusion import read_fusion
+from sptar_engine.retrieval.ranking import Ranker, SearchSpace, open_ranker
 from sptar_engine.stage import StageContext, StageOutput
 
 RUN_FILE = "run.trec"
 METRICS_FILE = "metrics.json"
+_MODEL_FOLDER = "model"  # of a training's result
 _SPLIT = "test"
-_CHUNK = 256  # queries that BM25 searches between two ticks
-
-Search = Callable[[dict[str, str], Path, EvaluateConfig, StageContext], Rankings]
+_LEXICAL = "bm25"
+_FROM_BASE = ("dense", "hybrid")  # can rank with the untrained base: nothing of it is drawn by chance
 
 
 def run(config: EvaluateConfig, context: StageContext) -> StageOutput:
-    """Write run.trec and metrics.json. Raises InputError when there are no test queries."""
+    """Write run.trec and metrics.json.
+
+    Raises InputError when there are no test queries, no model for a retriever that needs a trained one, or one of
+    another kind.
+    """
     prepare = context.input("prepare")
     qrels = read_qrels(prepare, _SPLIT)
     texts = read_queries(prepare)
     queries = {query_id: texts[query_id].text for query_id in qrels.grades}
     if not queries:
         raise InputError(f"{prepare} has no test queries; an evaluation needs some.")
-    search: Search = _bm25 if config.retriever == "bm25" else _dense
-    rankings = search(queries, prepare, config, context)
+    if config.retriever != _LEXICAL:
+        from sptar_engine.runtime import prepare_torch  # BM25 does not need torch
+
+        prepare_torch(0, config.threads)
+    rankings = _open_ranker(config, context).rank(queries, config.depth, context.tick)
     metrics = measure(qrels, rankings, config.min_grade)
     write_run(context.out_dir / RUN_FILE, rankings, tag=config.retriever)
     write_json(context.out_dir / METRICS_FILE, {"mean": metrics.mean, "per_query": metrics.per_query})
@@ -55,33 +61,19 @@ def summarise(metrics: Metrics, qrels: Qrels) -> dict[str, Any]:
     }
 
 
-def _bm25(queries: dict[str, str], prepare: Path, config: EvaluateConfig, context: StageContext) -> Rankings:
-    corpus = prepare / CORPUS_FILE
-    total = count_lines(corpus)
-    index = build_or_open(corpus, context.cache, lambda done: context.tick(done, total, "documents indexed"))
-    rankings: dict[str, Sequence[Hit]] = {}
-    query_ids = list(queries)
-    with LexicalSearcher(index, config.k1, config.b) as searcher:
-        for start in range(0, len(query_ids), _CHUNK):
-            chunk = {query_id: queries[query_id] for query_id in query_ids[start : start + _CHUNK]}
-            rankings.update(searcher.search(chunk, config.depth))
-            context.tick(len(rankings), len(queries), "queries searched")
-    return rankings
-
-
-def _dense(queries: dict[str, str], prepare: Path, config: EvaluateConfig, context: StageContext) -> Rankings:
-    from sptar_engine.retrieval.dense import encode, encode_corpus, search  # torch: BM25 does not need it
-    from sptar_engine.retrieval.encoder import load_bi_encoder
-    from sptar_engine.runtime import prepare_torch
-
-    prepare_torch(0, config.threads)
-    trained = context.inputs.get("train")
-    folder = trained / "model" if trained else encoder_folder(config.base, context.models)
-    model = load_bi_encoder(folder, config.max_length, context.device)
-    doc_ids, document_vectors = encode_corpus(
-        model, read_corpus(prepare), config.max_length,
-        lambda done, total: context.tick(done, total, "documents encoded"),
+def _open_ranker(config: EvaluateConfig, context: StageContext) -> Ranker:
+    space = SearchSpace(
+        dataset=context.input("prepare"), cache=context.cache, scratch=context.scratch, device=context.device,
+        max_length=config.max_length, k1=config.k1, b=config.b,
     )  # fmt: skip
-    query_vectors = encode(model, list(queries.values()), config.max_length)
-    rankings: Rankings = search(list(queries), query_vectors, doc_ids, document_vectors, config.depth)
-    return rankings
+    fused = context.inputs.get("fuse")
+    return open_ranker(
+        config.retriever, space, model=_model_folder(config, context), rerank_depth=config.rerank_depth,
+        exact_limit=config.exact_limit, fusion=read_fusion(fused) if fused else None,
+    )  # fmt: skip
+
+
+def _model_folder(config: EvaluateConfig, context: StageContext) -> Path | None:
+    if "train" in context.inputs:
+        return context.inputs["train"] / _MODEL_FOLDER
+    return encoder_folder(config.base, context.models) if config.retriever in _FROM_BASE else None

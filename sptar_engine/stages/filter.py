@@ -1,56 +1,97 @@
-"""filter: keep a weak query only if BM25 finds its own document within the first `top_k` (SPTAR, section 3).
+"""filter: keep a weak query only if its own document is found again, by BM25 (SPTAR, section 3) unless told otherwise.
 
-The rank of the own document is stored for every query, so that another threshold needs no new search.
+`round_trip` asks the dense retriever instead (Promptagator, arXiv 2209.11755), `likelihood` the language model that
+wrote the query (InPars, arXiv 2202.05144). Whoever decides, BM25's rank of the own document is stored for every
+query, so that another threshold needs no new search, and all that was found out beside it.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from sptar_engine.artifacts import write_json, write_jsonl
+from sptar_engine.artifacts import content_hash, write_json, write_jsonl
+from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import FilterConfig
 from sptar_engine.data.beir import CORPUS_FILE
-from sptar_engine.data.copies import NearCopies
 from sptar_engine.data.lines import count_lines
-from sptar_engine.data.query_text import normalised, words
 from sptar_engine.data.seeds import read_seeds
-from sptar_engine.data.weak import RANKS_FILE, read_weak
+from sptar_engine.data.verdicts import (
+    COPY,
+    DUPLICATE,
+    EMPTY,
+    RANK,
+    ROUND_TRIP,
+    LikelihoodRule,
+    RankRule,
+    Ranks,
+    Rule,
+    Verdict,
+    judge,
+    kept_by_k,
+)  # fmt: skip
+from sptar_engine.data.weak import RANKS_FILE, read_losses, read_weak
 from sptar_engine.records import SeedPair, WeakPair
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.stage import StageContext, StageOutput
 
 CURVE_FILE = "curve.json"
-EMPTY, COPY, DUPLICATE, RANK = "empty", "copy", "duplicate", "rank"
 _CHUNK = 512  # queries ranked between two ticks
+_PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A weak pair with its BM25 rank, and why it was dropped: `empty`, `copy`, `duplicate` or `rank`; "" if kept."""
+class Evidence:
+    """What was found out about the pairs beside BM25's ranks, by weak id; empty where nobody asked."""
 
-    pair: WeakPair
-    reason: str
+    dense_ranks: Ranks = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def kept(self) -> bool:
-        """Whether it goes into training."""
-        return not self.reason
+    def row(self, weak_id: str) -> dict[str, Any]:
+        """The part of a row of ranks.jsonl that holds it."""
+        found: dict[str, Any] = {}
+        if self.dense_ranks:
+            found["dense_rank"] = self.dense_ranks[weak_id]
+        if self.losses:
+            found["loss"] = self.losses[weak_id]
+        return found
 
 
 def run(config: FilterConfig, context: StageContext) -> StageOutput:
-    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth."""
-    ranked = rank(read_weak(context.input("generate")), config, context)
+    """Write ranks.jsonl with every weak query and curve.json with the number kept for each k up to the depth.
+
+    Raises InputError where likelihood is to decide and weak.jsonl has none, and for a model that is no retriever.
+    """
+    weak = read_weak(context.input("generate"))
+    evidence = gather(weak, config, context)
+    ranked = rank(weak, config, context)
+    rule = make_rule(ranked, evidence, config)
     # Test queries are not known to the filter: what happens to stand close to one is nobody's business here.
     seeds = [pairs[0].query.text for split in ("train", "dev") for pairs in _seeds(context, split)]
-    verdicts = judge(ranked, seeds, config.top_k, config.near_copy)
-    write_jsonl(context.out_dir / RANKS_FILE, (_row(verdict) for verdict in verdicts))
-    write_json(context.out_dir / CURVE_FILE, {"kept_by_k": kept_by_k(verdicts, config.depth)})
-    return StageOutput(summarise(verdicts, config.top_k))
+    verdicts = judge(ranked, seeds, config.near_copy, rule)
+    write_jsonl(context.out_dir / RANKS_FILE, (_row(verdict, evidence) for verdict in verdicts))
+    write_json(context.out_dir / CURVE_FILE, curve(verdicts, rule, config.depth))
+    found_by_bm25 = {} if rule.reason == RANK else compare(verdicts, config.top_k)
+    return StageOutput({**summarise(verdicts, rule), **found_by_bm25})
+
+
+def gather(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> Evidence:
+    """What the rule needs beside BM25's ranks."""
+    if config.method == "round_trip":
+        return Evidence(dense_ranks=rank_densely(weak, config, context))
+    return Evidence(losses=read_losses(context.input("generate")) if config.method == "likelihood" else {})
+
+
+def make_rule(ranked: Sequence[WeakPair], evidence: Evidence, config: FilterConfig) -> Rule:
+    """The rule of `filter.method`."""
+    if config.method == "round_trip":
+        return RankRule(evidence.dense_ranks, config.top_k, ROUND_TRIP, " of a dense search")
+    if config.method == "likelihood":
+        return LikelihoodRule(evidence.losses, config.keep_share)
+    return RankRule({pair.weak_id: pair.rank for pair in ranked}, config.top_k)
 
 
 def rank(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> list[WeakPair]:
@@ -68,65 +109,78 @@ def rank(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) 
     return ranked
 
 
-def judge(pairs: Sequence[WeakPair], seed_queries: Iterable[str], top_k: int, near_copy: float) -> list[Verdict]:
-    """Decide on every pair, in the order given. A pair has the first reason that applies.
+def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> dict[str, int | None]:
+    """The rank of each pair's document in an exact dense search by the retriever of the input `train`, else the base.
 
-    `empty`: no word at all. `copy`: shares `near_copy` of its words (Jaccard) with a seed query. `duplicate`: the
-    same normalised text stands in another pair whose document ranks better, or as good and earlier. `rank`: its
-    document is beyond `top_k`.
+    The corpus is encoded once; its vectors stay on disk, and a stopped run goes on.
     """
-    copies = NearCopies(seed_queries, near_copy)
-    first: dict[str, str] = {}  # normalised text -> the pair that keeps it
-    for pair in sorted(pairs, key=_rank):  # stable: of equal ranks the earlier one stays first
-        first.setdefault(normalised(pair.query), pair.weak_id)
-    return [Verdict(pair, _reason(pair, copies, first, top_k)) for pair in pairs]
+    from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors  # BM25 alone needs no torch
+    from sptar_engine.retrieval.dense import encode, search
+    from sptar_engine.retrieval.encoder import load_bi_encoder
+
+    trained = context.inputs.get("train")
+    folder = trained / "model" if trained else encoder_folder(config.base, context.models)
+    model = load_bi_encoder(folder, config.max_length, context.device)
+    doc_ids, vectors = open_corpus_vectors(
+        model, content_hash(folder), context.input("prepare"), config.max_length,
+        context.scratch if trained else context.cache,  # other arms search with the same base
+        lambda done, total: context.tick(done, total, "documents encoded"),
+    )  # fmt: skip
+    ranks: dict[str, int | None] = {}
+    for start in range(0, len(weak), _CHUNK):
+        chunk = weak[start : start + _CHUNK]
+        queries = encode(model, [pair.query for pair in chunk], config.max_length)
+        found = search([pair.weak_id for pair in chunk], queries, doc_ids, vectors, config.depth)
+        for pair in chunk:
+            places = enumerate(found[pair.weak_id], 1)
+            ranks[pair.weak_id] = next((place for place, hit in places if hit.doc_id == pair.doc_id), None)
+        found_here = sum(place is not None for place in ranks.values())
+        context.tick(len(ranks), len(weak), "queries searched densely", found=found_here)
+    return ranks
 
 
-def kept_by_k(verdicts: Sequence[Verdict], depth: int) -> list[int]:
-    """How many pairs each threshold k = 1 … depth would keep, other reasons to drop a pair left as they are."""
-    at_rank = Counter(verdict.pair.rank for verdict in verdicts if verdict.reason in ("", RANK))
-    counts, total = [], 0
-    for k in range(1, depth + 1):
-        total += at_rank[k]
-        counts.append(total)
-    return counts
+def curve(verdicts: Sequence[Verdict], rule: Rule, depth: int) -> dict[str, Any]:
+    """What curve.json holds: the numbers kept by each k of the ranking that decides.
+
+    No ranking decides by likelihood: there it is, for each percent of the pairs that are kept, the loss of the last.
+    """
+    if isinstance(rule, RankRule):
+        by = {} if rule.reason == RANK else {"by": rule.reason}
+        return {**by, "kept_by_k": kept_by_k(verdicts, rule, depth)}
+    losses = sorted(rule.order(one.pair) for one in verdicts if one.reason in ("", rule.reason))
+    places = [max(0, -(-percent * len(losses) // _PERCENT) - 1) for percent in range(1, _PERCENT + 1)]
+    return {"by": rule.reason, "kept_by_k": [], "loss_by_percent": [losses[place] for place in places if losses]}
 
 
-def summarise(verdicts: Sequence[Verdict], top_k: int) -> dict[str, Any]:
-    """The numbers to show and a sentence made of them. `mean_rank` is of the documents found within the depth."""
+def summarise(verdicts: Sequence[Verdict], rule: Rule) -> dict[str, Any]:
+    """The numbers to show and a sentence made of them. `mean_rank` is BM25's, of the documents within the depth."""
     kept = sum(verdict.kept for verdict in verdicts)
     share = kept / max(1, len(verdicts))
     reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason)
     ranks = [verdict.pair.rank for verdict in verdicts if verdict.pair.rank is not None]
-    beyond = f"{reasons[RANK]} do not find their document within the first {top_k}"
     others = f"{reasons[COPY]} copy a labelled query, {reasons[DUPLICATE]} are duplicates, {reasons[EMPTY]} are empty"
     return {
         "total": len(verdicts),
         "kept": kept,
         "kept_share": share,
         "mean_rank": fmean(ranks) if ranks else None,
-        **{f"dropped_{reason}": reasons[reason] for reason in (EMPTY, COPY, DUPLICATE, RANK)},
-        "sentence": f"{kept} of {len(verdicts)} generated queries kept ({share:.0%}); {beyond}, {others}",
+        **{f"dropped_{reason}": reasons[reason] for reason in (EMPTY, COPY, DUPLICATE, rule.reason)},
+        "sentence": f"{kept} of {len(verdicts)} generated queries kept ({share:.0%}); "
+        f"{rule.describe(reasons[rule.reason])}, {others}",
     }
+
+
+def compare(verdicts: Sequence[Verdict], top_k: int) -> dict[str, int]:
+    """Of the pairs without a flaw: how many BM25 would keep with the same `top_k`, and how many both rules keep."""
+    sound = [one for one in verdicts if one.reason not in (EMPTY, COPY, DUPLICATE)]
+    found = [one for one in sound if one.pair.rank is not None and one.pair.rank <= top_k]
+    return {"sound": len(sound), "kept_by_bm25": len(found), "kept_by_both": sum(one.kept for one in found)}
 
 
 def _seeds(context: StageContext, split: str) -> Iterable[tuple[SeedPair, ...]]:
     return read_seeds(context.input("prepare"), split).values()
 
 
-def _reason(pair: WeakPair, copies: NearCopies, first: Mapping[str, str], top_k: int) -> str:
-    if not words(pair.query):
-        return EMPTY
-    if pair.query in copies:
-        return COPY
-    if first[normalised(pair.query)] != pair.weak_id:
-        return DUPLICATE
-    return RANK if _rank(pair) > top_k else ""
-
-
-def _rank(pair: WeakPair) -> float:
-    return math.inf if pair.rank is None else pair.rank
-
-
-def _row(verdict: Verdict) -> dict[str, Any]:
-    return {**asdict(verdict.pair), "kept": verdict.kept, "reason": verdict.reason}
+def _row(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    pair = verdict.pair
+    return {**asdict(pair), **evidence.row(pair.weak_id), "kept": verdict.kept, "reason": verdict.reason}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Mapping
@@ -13,9 +14,10 @@ from sptar_engine.catalog import ENCODER, LANGUAGE_MODEL, describe
 from sptar_engine.configs import CONFIGS, PackageConfig
 from sptar_engine.errors import ConfigError
 from sptar_engine.evaluation.compare import interval
-from sptar_engine.packaging import load_check, load_example
+from sptar_engine.packaging import load_check
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums, write_archive
 from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+from sptar_engine.packaging.usage import USAGES
 from sptar_engine.stage import StageContext, StageOutput
 
 _STEPS = ("prepare", "tune", "filter", "train")
@@ -37,7 +39,7 @@ def run(config: PackageConfig, context: StageContext) -> StageOutput:
     archive = context.out_dir / f"{name}.zip"
     write_archive(archive, name, contents, context.tick)
     difference = load_check.check(
-        archive, name, reference.vectors, context.scratch,
+        archive, name, reference.numbers, context.scratch,
         lambda: context.tick(len(contents), len(contents), "loading it in a clean process"),
     )  # fmt: skip
     size = archive.stat().st_size
@@ -54,7 +56,7 @@ def written_files(facts: CardFacts) -> dict[str, Content]:
     return {
         "README.md": write_card(facts).encode(),
         "requirements.txt": write_requirements(facts.pins).encode(),
-        "load_example.py": inspect.getsource(load_example).encode(),
+        "load_example.py": _example(facts.family).encode(),
     }
 
 
@@ -62,20 +64,23 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
     """Collect what the card says from the results of the stages before. Raises ConfigError when they disagree."""
     results = {stage: read_json(context.inputs[stage] / "result.json") for stage in _STEPS if stage in context.inputs}
     _check_agreement(config, results)
+    training = results["train"]
     per_query = read_json(context.input("evaluate") / "metrics.json")["per_query"]
     return CardFacts(
         name=config.name,
-        family=str(results["train"]["config"]["family"]).replace("_", "-"),
-        kept_untrained=bool(results["train"]["metrics"].get("kept_untrained", False)),
-        dimensions=reference.vectors.shape[1],
+        family=str(training["config"]["family"]),
+        kept_untrained=bool(training["metrics"].get("kept_untrained", False)),
+        dimensions=reference.dimensions,
         max_length=reference.max_length,
         similarity=reference.similarity,
         test_queries=max(map(len, per_query.values())),
         measured=measure(per_query),
         sources=_sources(config, context.models, writes="filter" in results),
         steps=[make_step(stage, result, context.models) for stage, result in results.items()],
-        trained_with=results["train"]["versions"],
+        trained_with=training["versions"],
         pins={package: importlib.metadata.version(package) for package in _LOADS},
+        rerank_depth=int(training["config"].get("rerank_depth", 0)),
+        predicts_words=_predicts_words(context.input("train") / "model"),
     )
 
 
@@ -94,6 +99,16 @@ def make_step(stage: str, result: Mapping[str, Any], models: Path) -> Step:
         if kind := spec.metadata.get("model"):  # may be a folder, whose path does not belong into a card
             settings[name] = describe(str(settings[name]), kind, models).name
     return Step(stage, str(metrics.get("sentence", "")), numbers, settings)
+
+
+def _example(family: str) -> str:
+    """The source of the example that goes along with a model of this family."""
+    return inspect.getsource(importlib.import_module(f"sptar_engine.packaging.{USAGES[family].example}"))
+
+
+def _predicts_words(model: Path) -> bool:
+    """Whether a sparse model has a head for words (SPLADE); an autoencoder has not."""
+    return any("SpladePooling" in str(module.get("type", "")) for module in read_json(model / "modules.json"))
 
 
 def _sources(config: PackageConfig, models: Path, *, writes: bool) -> list[Source]:

@@ -108,9 +108,9 @@ def seed_rows(queries: Mapping[str, Query], qrels: Qrels, min_grade: int) -> Ite
     """One row for each relevant pair: queries in the qrels' order, then (-grade, doc_id)."""
     for query_id, grades in qrels.grades.items():
         for doc_id in qrels.relevant(query_id, min_grade):
-            yield {
-                "query_id": query_id, "query": queries[query_id].text, "doc_id": doc_id, "grade": grades[doc_id],
-            }  # fmt: skip
+            query = queries[query_id]
+            style = {"style": query.style} if query.style else {}
+            yield {"query_id": query_id, "query": query.text, "doc_id": doc_id, "grade": grades[doc_id], **style}
 
 
 def make_report(health: HealthReport, task: Task, is_split: bool, pool: int, min_grade: int) -> dict[str, Any]:

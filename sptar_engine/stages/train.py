@@ -1,125 +1,160 @@
-"""train: bring queries and their documents together in the vectors of a retriever, never to end below the start."""
+"""train: bring queries and their documents together in the eyes of a retriever, never to end below the start."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from sptar_engine.artifacts import content_hash, sha256_file, write_jsonl
+from sptar_engine.artifacts import content_hash, sha256_file, sha256_json, write_jsonl
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import TrainConfig
 from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, qrels_path
+from sptar_engine.data.mined import read_mined
+from sptar_engine.data.taught import read_taught
+from sptar_engine.errors import InputError
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
+from sptar_engine.training.adapter import build_adapter
 from sptar_engine.training.batches import BatchPlan
 from sptar_engine.training.bi_encoder import build_bi_encoder
-from sptar_engine.training.development import MEASURE, ScoreCache, read_development_set
+from sptar_engine.training.cross_encoder import NEGATIVES, build_cross_encoder, queries_per_step
+from sptar_engine.training.development import ScoreCache, read_development_set
+from sptar_engine.training.distillation import key_scores
+from sptar_engine.training.late_interaction import build_late_interaction
 from sptar_engine.training.learner import Learner, Lesson, Meter
+from sptar_engine.training.lora import load_trained_values, plain_weights
 from sptar_engine.training.mixing import Mixture, choose_mixture
-from sptar_engine.training.negatives import mine_negatives
-from sptar_engine.training.pairs import read_training_set
+from sptar_engine.training.negatives import fill_negatives
+from sptar_engine.training.pairs import TrainingSet, read_training_set
 from sptar_engine.training.retriever_loop import RetrieverLoop, Training, total_work
+from sptar_engine.training.sparse import build_sparse, predicts_words
+from sptar_engine.training.summary import summarise
+from sptar_engine.training.yardstick import Yardstick, count_measured, measure_once, measure_yardstick
 
 MODEL_FOLDER = "model"
 HISTORY_FILE = "history.jsonl"
 _CHECKPOINT = "checkpoint.pt"
 _SCORING = 1  # raise when a family's score() changes, so that scores in caches are not used any more
 
-FAMILIES: dict[str, Callable[[Lesson], Learner]] = {"bi_encoder": build_bi_encoder}
+FAMILIES: dict[str, Callable[[Lesson], Learner]] = {
+    "bi_encoder": build_bi_encoder,
+    "late_interaction": build_late_interaction,
+    "cross_encoder": build_cross_encoder,
+    "sparse": build_sparse,
+    "adapter": build_adapter,
+}
 """How the learner of each `train.family` is built."""
+
+RANDOM = frozenset({"cross_encoder", "sparse"})
+"""Families that begin with random values: their untrained state is nothing to keep, to mix with or to compare with."""
 
 
 def run(config: TrainConfig, context: StageContext) -> StageOutput:
     """Write the best model by held-out nDCG@10, the untrained one if none is better, and the history.
 
-    Raises InputError for a bad decisions file, no pairs or no held-out queries.
+    Raises InputError for a bad decisions file, no pairs, no held-out queries, hard negatives that are missing, and
+    ConfigError for an option that does not fit the base.
     """
     lesson = read_lesson(config, context)
     prepare_torch(config.seed, config.threads)
     learner = FAMILIES[config.family](lesson)
-    base_scores = ScoreCache(context.cache, _score_key(lesson, context))
-    training, mixture = train(learner, lesson, base_scores, context)
+    training, mixture, yardstick = train(learner, lesson, context)
     learner.save(context.out_dir / MODEL_FOLDER)
     write_jsonl(context.out_dir / HISTORY_FILE, training.history())
-    return StageOutput({**lesson.training_set.counts, **summarise(training, mixture)})
+    counts = {**lesson.training_set.counts} | ({"taught_queries": len(lesson.taught)} if _teach(context) else {})
+    return StageOutput({**counts, **summarise(training, mixture, yardstick, _notes(lesson, context))})
 
 
 def read_lesson(config: TrainConfig, context: StageContext) -> Lesson:
-    """What the stage's inputs hold: pairs, hard negatives asked for or named by a person, and held-out queries."""
-    prepare = context.input("prepare")
+    """What the stage's inputs hold: pairs, hard negatives, a teacher's scores, and held-out queries.
+
+    Raises InputError when hard negatives are asked for and not given, and when every document answers every query.
+    """
+    prepare, mine, teach = context.input("prepare"), context.inputs.get("mine"), _teach(context)
     filtered, decisions = context.inputs.get("filter"), context.inputs.get("decisions")
     training_set = read_training_set(prepare, filtered, decisions, config.weak_limit)
     development = read_development_set(prepare, config.dev_pool)
-    training_set = mine_negatives(training_set, prepare, context.cache, config)
-    base = encoder_folder(config.base, context.models)
-    return Lesson(config, base, context.device, training_set, development)
-
-
-def train(learner: Learner, lesson: Lesson, base_scores: ScoreCache, context: StageContext) -> tuple[Training, Mixture]:
-    """Measure the untrained model, train, try mixtures, and leave the learner with the weights that measured best."""
-    config = lesson.config
-    pairs, positives = lesson.training_set.pairs, lesson.training_set.positives
-    plan = BatchPlan(pairs, positives, config.batch_size, config.epochs, config.seed)
-    meter = Meter(context.tick, total_work(config, len(pairs), learner.evaluation_size))
-    base_score = base_scores.get()
-    if base_score is None:
-        base_score = learner.score(meter)
-        base_scores.put(base_score)
-    else:
-        meter.skip(learner.evaluation_size)
-    base = {name: value.detach().cpu().clone() for name, value in learner.module.state_dict().items()}
-    training = RetrieverLoop(learner, plan, config, context.scratch / _CHECKPOINT).run(base_score, meter)
-    known = {0.0: base_score, 1.0: training.scores[training.best_step]}
-    return training, choose_mixture(learner, base, training.best, known, config.shares, meter)
-
-
-def summarise(training: Training, mixture: Mixture) -> dict[str, Any]:
-    """The numbers of a finished training and a sentence that reads them."""
-    return {
-        "steps": training.step,
-        "best_step": training.best_step,
-        "share": mixture.share,
-        f"dev_{MEASURE}_untrained": training.scores[0],
-        f"dev_{MEASURE}_trained": training.scores[training.best_step],
-        f"dev_{MEASURE}": mixture.scores[mixture.share],
-        "mixtures": {f"{share:g}": score for share, score in mixture.scores.items()},
-        "kept_untrained": mixture.share == 0,
-        "sentence": _sentence(training, mixture),
-    }
-
-
-def _sentence(training: Training, mixture: Mixture) -> str:
-    before, trained = training.scores[0], training.scores[training.best_step]
-    after, share = mixture.scores[mixture.share], mixture.share
-    if share == 0:
-        best = max(trained, *(score for tried, score in mixture.scores.items() if tried))
-        return (
-            "Kept the untrained model: training did not help on the held-out questions: "
-            f"{MEASURE} {_against(best, before)}."
+    reads_pairs = config.family == "cross_encoder"
+    wanted = max(config.negatives, NEGATIVES) if reads_pairs else config.negatives
+    if config.negatives and mine is None:
+        raise InputError(
+            f"train.negatives={config.negatives} asks for hard negatives; the stage mine finds them, and its result "
+            "was not given as an input; with train.negatives=0 a training does without."
         )
-    what = "training" if share == 1 else f"a mixture of {share:.0%} trained and {1 - share:.0%} untrained weights"
-    said = f"On the held-out questions {what} reached {MEASURE} {_against(after, before)} of the untrained model."
-    if trained < before:
-        said += f" The trained weights alone are below it: {_against(trained, before)}."
-    return said
+    taught = read_taught(teach) if teach else {}
+    training_set = fill_negatives(training_set, prepare, read_mined(mine) if mine else {}, taught, wanted)
+    _check_negatives(training_set)
+    base = encoder_folder(config.base, context.models)
+    scores = key_scores(prepare, {key: taught[key] for key in training_set.queries if key in taught})
+    return Lesson(config, base, context.device, training_set, development, prepare, context.cache, scores)
 
 
-def _against(score: float, other: float) -> str:
-    """Both scores, with as many digits as show a difference."""
-    digits = 3 if f"{score:.3f}" != f"{other:.3f}" else 5
-    return f"{score:.{digits}f} against {other:.{digits}f}"
+def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Training, Mixture, Yardstick | None]:
+    """Measure what is to be beaten, train, try mixtures, and leave the learner with the weights that measured best."""
+    config, training_set = lesson.config, lesson.training_set
+    size = queries_per_step(config) if config.family == "cross_encoder" else config.batch_size
+    positives, together = training_set.positives, config.multi_positive
+    plan = BatchPlan(training_set.pairs, positives, size, config.epochs, config.seed, together)
+    starts_random = config.family in RANDOM
+    others = count_measured(config) + (0 if starts_random else 1 + sum(share < 1 for share in config.shares))
+    meter = Meter(context.tick, total_work(config, len(training_set.pairs), learner.evaluation_size, others))
+    untrained = ScoreCache(context.cache, _score_key(lesson, context, "bi_encoder"))
+    yardstick = measure_yardstick(lesson, untrained, meter)
+    loop = RetrieverLoop(learner, plan, config, context.scratch / _CHECKPOINT)
+    if starts_random:
+        assert yardstick is not None, config.family
+        training = loop.run(yardstick.score, meter)
+        load_trained_values(learner.module, training.best)
+        return training, Mixture(1.0, {1.0: training.scores[training.best_step]}), yardstick
+    own = ScoreCache(context.cache, _score_key(lesson, context, config.family))
+    base_score = measure_once(lambda: learner, own, lesson, meter)
+    base = plain_weights(learner.module)
+    training = loop.run(base_score, meter)
+    load_trained_values(learner.module, training.best)
+    known = {0.0: base_score, 1.0: training.scores[training.best_step]}
+    mixture = choose_mixture(learner, base, plain_weights(learner.module), known, config.shares, meter)
+    return training, mixture, yardstick
 
 
-def _score_key(lesson: Lesson, context: StageContext) -> dict[str, Any]:
+def _check_negatives(training_set: TrainingSet) -> None:
+    documents = training_set.documents.keys()
+    if all(documents <= training_set.positives[key] for key in training_set.queries):
+        raise InputError(
+            f"Each of the {len(documents)} training documents answers each of the {len(training_set.queries)} training "
+            "questions, so there is nothing to tell an answer from; label other questions and documents."
+        )
+
+
+def _teach(context: StageContext) -> Path | None:
+    return context.inputs.get("teach")
+
+
+def _notes(lesson: Lesson, context: StageContext) -> list[str]:
+    notes = []
+    if _teach(context) and not lesson.taught:
+        notes.append("Nobody taught it: the stage teach left no scores, as where a teacher is no better than BM25.")
+    if lesson.config.family == "sparse" and not predicts_words(lesson.base):
+        notes.append(
+            "It is a sparse autoencoder: this base has no head that predicts words, as SPLADE needs, so the places of "
+            "its vectors stand for no words."
+        )
+    return notes
+
+
+def _score_key(lesson: Lesson, context: StageContext, family: str) -> dict[str, Any]:
     """Everything the untrained model's dev score depends on, to the last digit."""
-    prepare, config = context.input("prepare"), lesson.config
+    prepare, config = lesson.prepare, lesson.config
     files = (prepare / CORPUS_FILE, prepare / QUERIES_FILE, qrels_path(prepare, "dev"))
-    return {
+    key = {
         "files": [sha256_file(path) for path in files],
         "base": content_hash(lesson.base),
-        "settings": [config.family, config.max_length, config.dev_pool],
+        "settings": [family, config.max_length, config.dev_pool],
         "scoring": _SCORING,
         "machine": [lesson.device, torch.get_num_threads(), torch.__version__],
     }
+    if family == "late_interaction":  # begins with what the training documents show
+        key["start"] = [config.token_dimensions, sha256_json(sorted(lesson.training_set.documents))]
+    return key

@@ -1,7 +1,8 @@
 """Batches in which every other document may stand as a negative.
 
 With in-batch negatives a batch must not hold a document that is relevant to another query of it, or the model learns
-to push a right answer away. So no two pairs share a query, a document, or a query with the other's document.
+to push a right answer away. So no two pairs share a query, a document, or a query with the other's document. Where a
+loss takes all answers of a query at once it is the other way round: they are dealt into a batch together.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ _TRIES = 256
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """The batches of a whole training, a function of its fields alone."""
+    """The batches of a whole training, a function of its fields alone. `together` is for a loss of many answers."""
 
     pairs: Sequence[TrainingPair]
     positives: Positives
     size: int
     epochs: int
     seed: int
+    together: bool = False
 
     @property
     def steps(self) -> int:
@@ -40,7 +42,10 @@ class BatchPlan:
 
     def epoch(self, number: int) -> list[list[TrainingPair]]:
         """The batches of an epoch, counted from 0."""
-        return draw_batches(self.pairs, self.positives, self.size, random.Random(f"{self.seed}/{number}"))
+        rng = random.Random(f"{self.seed}/{number}")
+        if self.together:
+            return draw_together(self.pairs, self.size, rng)
+        return draw_batches(self.pairs, self.positives, self.size, rng)
 
     def __iter__(self) -> Iterator[list[TrainingPair]]:
         for number in range(self.epochs):
@@ -76,6 +81,29 @@ def draw_batches(
     drawn = [batch.pairs for batch in batches]
     rng.shuffle(drawn)
     return drawn
+
+
+def draw_together(pairs: Sequence[TrainingPair], size: int, rng: random.Random) -> list[list[TrainingPair]]:
+    """Deal the pairs, each once, into batches of at most `size`, those of a query into the same one.
+
+    More than `size` pairs of a query fill batches of their own. The largest groups are dealt first, each into the
+    emptiest batch, so that all batches are of about the same number.
+    """
+    queries: dict[str, list[TrainingPair]] = {}
+    for pair in rng.sample(pairs, len(pairs)):
+        queries.setdefault(pair.query_key, []).append(pair)
+    groups = [several[start : start + size] for several in queries.values() for start in range(0, len(several), size)]
+    batches: list[list[TrainingPair]] = [[] for _ in range(math.ceil(len(pairs) / size))]
+    emptiest = [(0, number) for number in range(len(batches))]
+    for group in sorted(groups, key=len, reverse=True):
+        if not emptiest or emptiest[0][0] + len(group) > size:
+            heapq.heappush(emptiest, (0, len(batches)))
+            batches.append([])
+        _, number = heapq.heappop(emptiest)
+        batches[number] += group
+        heapq.heappush(emptiest, (len(batches[number]), number))
+    rng.shuffle(batches)
+    return batches
 
 
 @dataclass(slots=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from sptar_engine.configs import TrainConfig
 from sptar_engine.training.batches import Batch
@@ -18,13 +17,21 @@ from sptar_engine.training.pairs import TrainingSet
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """Everything a family needs to build its learner. `base` is the folder of the untrained model."""
+    """Everything a family needs to build its learner.
+
+    `base` is the folder of the untrained model. `training_set` has the hard negatives that take part. `taught` has a
+    teacher's scores by query key and document key, and is empty when nobody teaches; the texts of the documents are
+    those of the training set. `prepare` and `cache` are for a family that searches with BM25.
+    """
 
     config: TrainConfig
     base: Path
     device: str
     training_set: TrainingSet
     development: DevelopmentSet
+    prepare: Path
+    cache: Path
+    taught: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 class Meter:
@@ -51,17 +58,17 @@ class Learner(Protocol):
 
     @property
     def module(self) -> torch.nn.Module:
-        """What is trained."""
+        """What is trained, save for its frozen parameters; `pace.set_pace` lets some learn faster than others."""
 
     @property
     def evaluation_size(self) -> int:
         """Documents that one evaluation puts through the model."""
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar with its gradient."""
+    def learn(self, batch: Batch) -> float:
+        """Add the gradient of a batch's loss to that of the module, in training mode, and return the loss."""
 
     def score(self, meter: Meter) -> float:
         """nDCG@10 on the held-out queries."""
 
     def save(self, folder: Path) -> None:
-        """Write the model in the format it is loaded from."""
+        """Write the model in the format it is loaded from. The learner is not used after."""

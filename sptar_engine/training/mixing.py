@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sptar_engine.training.learner import Learner, Meter
+from sptar_engine.training.lora import load_plain_weights
 
 Weights = Mapping[str, Tensor]
 
@@ -42,15 +43,16 @@ def choose_mixture(
 ) -> Mixture:
     """Measure every share and leave the learner with the weights of the best one; of equals, the least trained.
 
-    `known` has the dev scores of shares that need no measuring: 0, the untrained model, and 1.
+    `base` and `trained` are plain weights (`lora.plain_weights`). `known` has the dev scores of shares that need no
+    measuring: 0, the untrained model, and 1.
     """
     scores = {0.0: known[0.0]}
     for share in sorted(shares):
         if share in known:
             scores[share] = known[share]
             continue
-        learner.module.load_state_dict(mix(trained, base, share))
+        load_plain_weights(learner.module, mix(trained, base, share))
         scores[share] = learner.score(meter)
     best = max(scores, key=lambda share: (scores[share], -share))
-    learner.module.load_state_dict(mix(trained, base, best))
+    load_plain_weights(learner.module, mix(trained, base, best))
     return Mixture(best, scores)

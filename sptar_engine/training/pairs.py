@@ -66,6 +66,14 @@ class TrainingSet:
     negatives: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def queries(self) -> dict[str, str]:
+        """The texts of the queries by key, in the order of their first pairs, as these have them."""
+        texts: dict[str, str] = {}
+        for pair in self.pairs:
+            texts.setdefault(pair.query_key, pair.query)
+        return texts
+
 
 @dataclass(frozen=True, slots=True)
 class Review:

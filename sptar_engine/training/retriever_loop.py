@@ -20,6 +20,8 @@ from sptar_engine.training.batches import Batch, BatchPlan
 from sptar_engine.training.checkpoints import load_checkpoint, save_checkpoint
 from sptar_engine.training.development import MEASURE
 from sptar_engine.training.learner import Learner, Meter
+from sptar_engine.training.lora import load_trained_values, trained_values
+from sptar_engine.training.pace import parameter_groups
 
 _CLIP = 1.0  # largest norm of a gradient: one odd batch does not throw a small training off
 _STEP_COST = 3  # a pair's forward and backward pass against the forward pass of a document in an evaluation
@@ -29,7 +31,8 @@ _STEP_COST = 3  # a pair's forward and backward pass against the forward pass of
 class Training:
     """Where a training stands: the loss of every step so far (nats), dev scores by step, the best weights.
 
-    Step 0 is the untrained model. `best` are the weights of `best_step`, which is never 0.
+    Step 0 is what the training has to beat: the untrained model, or another where that is random. `best` is what
+    `lora.trained_values` gave at `best_step`, which is never 0.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -50,7 +53,7 @@ class Training:
         """Note the score of this step, and keep the weights when no earlier step was as good."""
         self.scores[self.step] = score
         if self.best_step == self.step:
-            self.best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+            self.best = trained_values(module)
 
     def is_stale(self, patience: int) -> bool:
         """Whether the last `patience` evaluations brought nothing better."""
@@ -80,7 +83,7 @@ class RetrieverLoop:
         same weights as without the stop. Raises StageError when the loss is not a number.
         """
         module = self.learner.module
-        optimizer = torch.optim.AdamW(module.parameters(), lr=self.config.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(parameter_groups(module), lr=self.config.learning_rate, weight_decay=0.0)
         training = _load(self.checkpoint, module, optimizer) or Training(scores={0: base_score})
         total = self.plan.steps
         evaluations = evaluation_steps(total, self.config.evaluations)
@@ -102,21 +105,19 @@ class RetrieverLoop:
         torch.manual_seed((self.config.seed << 32) + step)
         module = self.learner.module
         for group in optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * rate(step, total, self.config.warmup)
+            group["lr"] = group["pace"] * self.config.learning_rate * rate(step, total, self.config.warmup)
         module.train()
-        loss = self.learner.loss(batch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves this one without types
+        loss = self.learner.learn(batch)
+        if not math.isfinite(loss):
+            raise StageError(
+                f"The loss of training {self.config.base} is {loss} at step {step}; a lower train.learning_rate than "
+                f"{self.config.learning_rate:g} keeps it a number."
+            )
         torch.nn.utils.clip_grad_norm_(module.parameters(), _CLIP)
         optimizer.step()
         module.eval()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise StageError(
-                f"The loss of training {self.config.base} is {value} at step {step}; a lower train.learning_rate than "
-                f"{self.config.learning_rate:g} keeps it a number."
-            )
-        return value
+        return loss
 
     def _evaluate(self, training: Training, optimizer: torch.optim.Optimizer, meter: Meter, total: int) -> None:
         score = self.learner.score(meter)
@@ -126,9 +127,9 @@ class RetrieverLoop:
         meter.advance(0, f"step {training.step} of {total}: held-out {MEASURE} {score:.3f}", **measured)
 
 
-def total_work(config: TrainConfig, pairs: int, evaluation_size: int) -> int:
-    """What a whole training counts on a Meter: the steps, and the evaluations of base, run and mixtures."""
-    evaluations = 1 + config.evaluations + sum(share < 1 for share in config.shares)
+def total_work(config: TrainConfig, pairs: int, evaluation_size: int, others: int) -> int:
+    """What a whole training counts on a Meter: the steps, the evaluations of the run, and `others`."""
+    evaluations = config.evaluations + others
     return _STEP_COST * pairs * config.epochs + evaluation_size * evaluations
 
 
@@ -148,7 +149,7 @@ def _save(checkpoint: Path, training: Training, module: torch.nn.Module, optimiz
         "losses": training.losses,
         "scores": training.scores,
         "best": training.best,
-        "weights": module.state_dict(),
+        "weights": trained_values(module),
         "optimizer": optimizer.state_dict(),
     }
     save_checkpoint(checkpoint, state)
@@ -159,6 +160,6 @@ def _load(checkpoint: Path, module: torch.nn.Module, optimizer: torch.optim.Opti
     state = load_checkpoint(checkpoint)
     if state is None:
         return None
-    module.load_state_dict(state["weights"])
+    load_trained_values(module, state["weights"])
     optimizer.load_state_dict(state["optimizer"])
     return Training(state["losses"], state["scores"], state["best"])

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, FAMILIES
 
 _NAMED = re.compile(r"/(archives|learning-curves)/[^/]+(?=/)")  # by letters drawn at random
-_ARM = re.compile(rf"(?<=/)({'|'.join(ARMS)})(?=/)")
+_ARM = re.compile(rf"(?<=/)({'|'.join(ARMS)})(/({'|'.join(FAMILIES)}))?(?=/)")
 
 
 def reachable(page: Page, site: str, *starts: str) -> Iterator[tuple[str, int]]:
@@ -34,7 +34,7 @@ def reachable(page: Page, site: str, *starts: str) -> Iterator[tuple[str, int]]:
 
 
 def kind_of(address: str) -> str:
-    """The path with every number and every arm alike."""
+    """The path with every number, and every arm with or without a family, alike."""
     return re.sub(r"\d+", "N", _ARM.sub("A", _NAMED.sub(r"/\1/N", urlsplit(address).path)))
 
 

@@ -2,7 +2,7 @@
 
 Starts the application with the sample on `var/screenshots` (or $SPTAR_DATA), waits until its experiment is done, which
 takes about 15 minutes the first time, works with it a little (five minutes: a review, a training with the verdicts, a
-blind comparison), and then follows every link.
+blind comparison, an experiment with several kinds of search models), and then follows every link.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def work(page: Page, home: str) -> list[str]:
     page.wait_for_load_state()
     page.locator("a:has-text('Show it'), table.comparison").first.wait_for(timeout=1000 * _PATIENCE)
     tried = f"{home}/playground/?q={quote(_QUESTION)}"
-    return [tried, blind(page, tried), f"{home}/review/1/sptar/cards/sample/", f"{home}/compare/runs/?a=1&b=2"]
+    other = [tried, blind(page, tried), f"{home}/review/1/sptar/cards/sample/", f"{home}/compare/runs/?a=1&b=2"]
+    return [*grid(page, home), *other]
 
 
 def review(page: Page, home: str) -> None:
@@ -90,10 +91,31 @@ def retrain(page: Page, home: str) -> None:
         page.goto(f"{home}/experiments/1/retrain/")
         page.get_by_role("button", name="Train again").click()
         page.wait_for_load_state()
+    wait_until_done(page, where)
+
+
+def grid(page: Page, home: str) -> list[str]:
+    """The sample's experiment with three kinds of search models, unless it is there; returns its pages.
+
+    Its questions are those of experiment 1, so that only the trainings are new.
+    """
+    where = f"/api/v1/projects/{home.split('/')[2]}/experiments/3/"
+    if page.request.get(where).status == 404:
+        page.goto(f"{home}/experiments/new/?like=1")
+        for family in ("adapter", "hybrid"):
+            page.locator(f"input[name=families][value={family}]").check()
+        page.locator("#before-start").click()
+        page.wait_for_url("**/experiments/3/")
+    wait_until_done(page, where)
+    return [f"{home}/experiments/3/", f"{home}/compare/3/", f"{home}/download/?experiment=3"]
+
+
+def wait_until_done(page: Page, where: str) -> None:
+    """Wait for an experiment, by its address for programs."""
     end = time.monotonic() + _PATIENCE
     while (found := page.request.get(where).json())["state"] != "done":
         if found["state"] in ("failed", "cancelled") or time.monotonic() > end:
-            raise SystemExit(f"The training with verdicts is {found['state']}.")
+            raise SystemExit(f"Experiment {found['number']} is {found['state']}.")
         time.sleep(2)
 
 

@@ -14,68 +14,7 @@ import pytest
 from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import checksums
 from sptar_engine.cli import main
-from sptar_engine.registry import StageSpec
-
-SMALL = (
-    "tune.epochs=1", "tune.virtual_tokens=4", "tune.document_tokens=32", "select.candidates=2",
-    "select.document_tokens=32", "generate.documents=20", "generate.shard_documents=6", "generate.max_new_tokens=8",
-    "generate.min_words=1", "generate.document_tokens=32", "filter.top_k=100", "train.epochs=1", "train.evaluations=1",
-    "train.batch_size=8", "train.max_length=32", "evaluate.max_length=32",
-)  # fmt: skip
-
-
-class Workshop:
-    """A models folder with the tiny models on the list, a dataset, and the command line."""
-
-    def __init__(self, root: Path, dataset: Path) -> None:
-        self.root = root
-        self.models = root / "models"
-        self.dataset = dataset
-
-    def arguments(self, out: Path, *more: str, arms: str = ",".join(ARMS)) -> list[str]:
-        settings = [word for pair in SMALL for word in ("--set", pair)]
-        return [
-            "--models", str(self.models), "experiment", str(self.dataset), "--out", str(out), "--arms", arms,
-            "--llm", "tiny-llm", "--base", "tiny-encoder", *settings, *more,
-        ]  # fmt: skip
-
-    def experiment(self, out: Path, *more: str, arms: str = ",".join(ARMS)) -> int:
-        return main(self.arguments(out, *more, arms=arms))
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory, tiny_llm, tiny_encoder, toy_dataset) -> Workshop:
-    made = Workshop(tmp_path_factory.mktemp("workshop"), toy_dataset)
-    for folder, name in ((tiny_llm, "tiny-llm"), (tiny_encoder, "tiny-encoder")):
-        words = ["models", "add", str(folder), "--name", name, "--licence", "CC0-1.0"]
-        assert main(["--models", str(made.models), *words]) == 0
-    return made
-
-
-@pytest.fixture(scope="module")
-def finished(workshop) -> Path:
-    out = workshop.root / "finished"
-    assert workshop.experiment(out) == 0
-    return out
-
-
-@pytest.fixture
-def copy(finished, tmp_path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copy"))
-
-
-@pytest.fixture
-def stages_run(monkeypatch) -> list[str]:
-    """Names of the stages that really ran."""
-    ran: list[str] = []
-    load = StageSpec.load
-
-    def note(spec):
-        ran.append(spec.name)
-        return load(spec)
-
-    monkeypatch.setattr(StageSpec, "load", note)
-    return ran
+from tests.end_to_end.conftest import Workshop
 
 
 def artifacts(out: Path) -> dict[str, str]:
@@ -94,7 +33,10 @@ def test_every_arm_is_compared_on_every_measure_with_intervals_and_verdicts(fini
     comparison = json.loads(capsys.readouterr().out)
     assert comparison["dataset"] == "toy"
     assert list(comparison["arms"]) == list(ARMS)
-    assert {arm for arm, row in comparison["arms"].items() if "training" in row} == {"seeds_only", "inpars", "sptar"}
+    trained = {name for name, arm in ARMS.items() if arm.trains}
+    assert {arm for arm, row in comparison["arms"].items() if "training" in row} == trained
+    assert set(comparison["families"]) == trained
+    assert comparison["missing"] == []
     for arm, row in comparison["arms"].items():
         for measure in ("nDCG@10", "RR@10", "R@100", "AP"):
             assert 0 <= row[measure]["low"] <= row[measure]["mean"] <= row[measure]["high"] <= 1
@@ -108,6 +50,8 @@ def test_experiment_file_tells_what_ran_and_how_much_memory_it_took(finished) ->
     row = json.loads((finished / "experiment.json").read_text())
     assert row["complete"] and row["machine"]["dtype"] in ("float32", "bfloat16")
     assert 0 < row["peak_mib"] < 5 * 1024
+    assert row["cells"] == list(ARMS)
+    assert all(step["peak_mib"] > 0 for step in row["steps"])
     assert {step["stage"] for step in row["steps"]} == {
         "prepare", "tune", "select", "generate", "filter", "train", "evaluate", "package",
     }  # fmt: skip

@@ -26,6 +26,12 @@ def run(*words: str) -> int:
         (["experiment", "{tmp}", "--out", "{tmp}/o", "--set", "train.base=x"], "use --base NAME"),
         (["experiment", "{tmp}", "--out", "{tmp}/o", "--llm", "gpt9"], "'gpt9' is not in the catalogue"),
         (["experiment", "{tmp}", "--out", "{tmp}/o", "--base", "facebook/contriever"], "is not on this machine"),
+        (["experiment", "{tmp}", "--out", "{tmp}/o", "--families", "colbert"], "'colbert' is not a family"),
+        (["experiment", "{tmp}", "--out", "{tmp}/o", "--arms", "sptar", "--equal-pairs"], "name two of them with"),
+        (["ablate", "{tmp}", "--out", "{tmp}/o", "--switches", "luck"], "'luck' is not a switch"),
+        (["ablate", "{tmp}/none", "--out", "{tmp}/o"], "none is not a folder"),
+        (["prompts", "{tmp}", "--out", "{tmp}/o", "--arms", "seeds_only"], "name at least one arm that writes queries"),
+        (["prompts", "{tmp}", "--out", "{tmp}/o", "--prompts", "13"], "13 is not from 2 to 12"),
         (["search", "{tmp}", "q", "--depth", "0"], "not a whole number from 1 to 100"),
         (["run", "tune", "--in", "{tmp}/none", "--out", "{tmp}/o"], "none does not exist"),
         (["experiment", "{tmp}"], "--out"),
@@ -68,7 +74,7 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code) -> None:
 def test_stages_lists_every_option_with_its_bounds(capsys) -> None:
     assert run("stages") == 0
     text = capsys.readouterr().out
-    assert "filter.top_k = 30  keep a query whose document BM25 finds within this rank (1 to 100)" in text
+    assert "filter.top_k = 30  keep a query whose document is found within this rank (1 to 100)" in text
 
 
 def test_models_list_names_licences_and_what_is_here(capsys) -> None:

@@ -1,15 +1,27 @@
 """Settings: bounds, types and the nearest name, the same for every stage."""
 
+import ast
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+import sptar_engine
 from sptar_engine.arms import ARMS
 from sptar_engine.configs import CONFIGS, build_config, parse_overrides
 from sptar_engine.errors import ConfigError
 from sptar_engine.experiment import merge, plan
 from sptar_engine.presets import PRESETS
 from sptar_engine.registry import STAGES
+
+ENGINE = Path(sptar_engine.__file__).parent
+READ = frozenset(
+    node.attr
+    for path in ENGINE.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.Attribute)
+)
+"""Names that some module takes from something, settings among them."""
 
 FIELDS = [(stage, field) for stage, config in CONFIGS.items() for field in dataclasses.fields(config)]
 
@@ -40,6 +52,11 @@ def test_every_stage_has_settings_and_they_survive_json(stage) -> None:
     config = build_config(stage, {})
     assert stage == config.STAGE
     assert build_config(stage, config.as_dict()) == config
+
+
+@pytest.mark.parametrize(("stage", "field"), FIELDS, ids=lambda value: getattr(value, "name", value))
+def test_every_option_is_read_by_some_module_of_the_engine(stage, field) -> None:
+    assert field.name in READ, f"{stage}.{field.name} is offered and read nowhere"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from sptar_engine.cli import main
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LIGHT = (
-    "artifacts", "catalog", "cli", "configs", "errors", "experiment", "pipeline", "presets", "records", "registry",
-    "stage", "terminal", "workspace", "data.beir", "data.health", "data.seeds", "data.weak", "data.sample.builder",
+    "ablation", "arms", "artifacts", "campaign", "catalog", "cli", "comparison", "configs", "course", "errors",
+    "experiment", "fit", "pipeline", "presets", "prompt_ladder", "records", "registry", "stage", "steps", "tables",
+    "terminal", "workspace", "data.beir", "data.health", "data.seeds", "data.weak", "data.sample.builder",
     "serving.wire",
 )  # fmt: skip
 _HEAVY = {

@@ -1,6 +1,5 @@
 """An experiment's folder: one owner, the machine's choices kept, comparisons from what is there."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from sptar_engine import workspace
+from sptar_engine.configs import StageConfig, build_config
 from sptar_engine.errors import InputError, StageError
-from sptar_engine.pipeline import RESULT
+from sptar_engine.pipeline import RESULT, StageResult
+from sptar_engine.steps import Step
+from tests.engine.finished_grid import write_experiment
 
 
 def test_folder_that_was_made_for_nothing_goes_again(tmp_path) -> None:
@@ -125,24 +127,45 @@ def test_folder_without_an_experiment_is_named(tmp_path) -> None:
         workspace.compare(tmp_path)
 
 
-def test_experiment_without_an_evaluated_arm_says_so(tmp_path) -> None:
-    (tmp_path / workspace.EXPERIMENT).write_text(json.dumps({"dataset": "x", "steps": []}))
-    with pytest.raises(InputError, match=r"No arm of .* is evaluated yet"):
-        workspace.compare(tmp_path)
+def step(name: str, config: StageConfig, inputs: dict[str, str], **more: object) -> Step:
+    return Step(name, config.STAGE, config, inputs, ("sptar",), **more)
 
 
-def test_arms_evaluated_so_far_are_compared(tmp_path) -> None:
-    steps = []
-    for arm, shift in (("bm25", 0.0), ("sptar", 0.2)):
-        (tmp_path / arm).mkdir()
-        values = {f"q{number}": number / 50 + shift for number in range(40)}
-        (tmp_path / arm / "metrics.json").write_text(json.dumps({"per_query": {"nDCG@10": values}}))
-        steps.append({"stage": "evaluate", "arms": [arm], "folder": arm})
-    (tmp_path / workspace.EXPERIMENT).write_text(json.dumps({"dataset": "x", "steps": steps}))
+def test_record_holds_the_whole_plan_and_is_complete_only_when_all_of_it_is_done(tmp_path) -> None:
+    prepare = step("prepare", build_config("prepare", {}), {"dataset": "dataset"})
+    measure = step("evaluate.sptar", build_config("evaluate", {}), {"prepare": "prepare"}, family="hybrid")
+    done = {"prepare": StageResult("prepare", tmp_path / "stages/prepare-1", {"documents": 3}, 2.5, "d", False, 40)}
+    value = workspace.record(tmp_path / "place", {"dataset": "x"}, (prepare, measure), done)
+    assert value == workspace.load(tmp_path / "place")
+    assert (value["dataset"], value["cells"], value["complete"], value["peak_mib"]) == (
+        "x",
+        ["sptar/hybrid"],
+        False,
+        40,
+    )
+    (row,) = value["steps"]
+    assert row["folder"] == "../stages/prepare-1"
+    assert row["inputs"] == {"dataset": "dataset"} and row["seconds"] == 2.5 and row["peak_mib"] == 40
+    done["evaluate.sptar"] = StageResult("evaluate", tmp_path / "e", {}, 1.0, "d", False, 30)
+    value = workspace.record(tmp_path / "place", {"dataset": "x"}, (prepare, measure), done)
+    assert value["complete"] and value["steps"][1]["family"] == "hybrid"
+
+
+def test_record_shows_the_number_of_pairs_that_a_training_was_limited_to(tmp_path) -> None:
+    keep = step("filter.sptar", build_config("filter", {}), {})
+    inputs = {"filter": "filter.sptar"}
+    train = step("train.sptar:equal_pairs", build_config("train", {}), inputs, equal=("filter.inpars", "filter.sptar"))
+    done = {
+        name: StageResult("filter", tmp_path, {"kept": kept}, 1.0, "d", False)
+        for name, kept in (("filter.sptar", 9), ("filter.inpars", 4), ("train.sptar:equal_pairs", 0))
+    }
+    value = workspace.record(tmp_path, {"dataset": "x"}, (keep, train), done)
+    assert value["steps"][1]["config"]["weak_limit"] == 4
+
+
+def test_switches_and_prompts_stand_in_the_comparison_of_those_who_asked_for_them(tmp_path) -> None:
+    write_experiment(tmp_path, {"sptar": 0.3, "sptar:without_filter": 0.2, "sptar:prompt_2": 0.1})
     found = workspace.compare(tmp_path)
-    assert found["arms"]["sptar"]["versus"]["bm25"]["difference"] == pytest.approx(0.2)
-    assert found["arms"]["sptar"]["versus"]["bm25"]["verdict"] == "better"
-
-
-def test_peak_memory_is_in_mebibytes() -> None:
-    assert 20 < workspace.peak_mib() < 24 * 1024
+    assert [row["switch"] for row in found["switches"]] == ["filter"]
+    assert [row["cell"] for row in found["prompts"]] == ["sptar", "sptar:prompt_2"]
+    assert [row["of"] for row in found["relations"]] == ["perplexity", "kept"]

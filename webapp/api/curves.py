@@ -9,10 +9,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, FAMILIES
 from webapp.api.base import ProjectView, Shape, described
 from webapp.api.experiments import Again, find, newest_number, token_of
 from webapp.api.results import TAG
+from webapp.cells import is_trained, wanted
 from webapp.forms.experiments import MAX_SEEDS
 from webapp.models import Role
 from webapp.selectors import learning_curves
@@ -22,7 +23,10 @@ from webapp.services import derive, experiment_orders
 class NewCurve(Again):
     """A learning curve to measure: one experiment for each number of examples."""
 
-    arm = serializers.ChoiceField(choices=[name for name, arm in ARMS.items() if arm.trains])
+    arm = serializers.ChoiceField(
+        choices=[name for name in wanted(list(ARMS), list(FAMILIES)) if is_trained(name)],
+        help_text="Which search model: an arm with its bi-encoder, or ARM/FAMILY.",
+    )
     sizes = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**31 - 1), min_length=2, max_length=10, required=False,
         help_text="Numbers of training examples, of those that are offered; all of them when left out.",

@@ -11,11 +11,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES
 from sptar_engine.presets import PRESETS
 from webapp.api.base import Nothing, ProjectView, Shape, described
 from webapp.api.paging import PageQuery, page_of, page_shape
-from webapp.forms.experiments import CHOSEN_ARMS, MAX_SEEDS
+from webapp.forms.experiments import CHOSEN_ARMS, MAX_SEEDS, USUAL_ARMS
+from webapp.forms.options import written
 from webapp.models import Experiment, Project, Role, State
 from webapp.selectors import experiments as found
 from webapp.selectors import measured, plans
@@ -26,13 +27,25 @@ from webapp.services.experiment_orders import Order
 TAG = "Experiments"
 
 
+class OptionField(serializers.CharField):
+    """The value of an option: text, a number, or true and false."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """As the form takes it."""
+        return str(super().to_internal_value(written(data) if isinstance(data, bool) else data))
+
+
 class Plan(Shape):
     """What an experiment is to do."""
 
     preset = serializers.ChoiceField(choices=list(PRESETS), required=False, default="balanced")
     arms = serializers.MultipleChoiceField(
-        choices=list(CHOSEN_ARMS), required=False, default=CHOSEN_ARMS,
+        choices=list(CHOSEN_ARMS), required=False, default=USUAL_ARMS,
         help_text="Compared with the baselines, which always take part.",
+    )  # fmt: skip
+    families = serializers.MultipleChoiceField(
+        choices=list(FAMILIES), required=False, default=(BI_ENCODER,), allow_empty=False,
+        help_text="Kinds of search models that every trained arm gets; a hybrid brings the bi-encoder along.",
     )  # fmt: skip
     llm = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=200, help_text="Question writer."
@@ -44,7 +57,7 @@ class Plan(Shape):
         required=False, default=1, min_value=1, max_value=MAX_SEEDS, help_text="Repeats of each training."
     )
     settings = serializers.DictField(
-        child=serializers.DictField(child=serializers.CharField(max_length=200)), required=False, default=dict,
+        child=serializers.DictField(child=OptionField(max_length=500)), required=False, default=dict,
         help_text='Options that differ from the preset, by stage: {"generate": {"documents": 500}}.',
     )  # fmt: skip
 
@@ -104,6 +117,7 @@ class ExperimentRow(Shape):
     note = serializers.CharField(allow_blank=True)
     preset = serializers.CharField()
     arms = serializers.ListField(child=serializers.CharField())
+    families = serializers.ListField(child=serializers.CharField(), help_text="Kinds of search models.")
     seeds = serializers.IntegerField()
     state = serializers.ChoiceField(choices=State.choices)
     result = serializers.SerializerMethodField(help_text="In a few words; empty before there is one.")
@@ -122,6 +136,7 @@ class StageShape(Shape):
     step = serializers.CharField(source="step_id")
     stage = serializers.CharField()
     arms = serializers.ListField(child=serializers.CharField())
+    family = serializers.CharField(allow_blank=True, help_text="The kind of search model; empty before training.")
     state = serializers.ChoiceField(choices=State.choices)
     done = serializers.IntegerField()
     total = serializers.IntegerField()
@@ -303,6 +318,7 @@ def find(project: Project, number: int) -> Experiment:
 def _order(given: dict[str, Any]) -> Order:
     values = {name: value for name, value in given.items() if name != "request_token"}
     values["arms"] = [arm for arm in ARMS if arm in values["arms"]]
+    values["families"] = [family for family in FAMILIES if family in values["families"]]
     return Order(**values)
 
 

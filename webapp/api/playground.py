@@ -28,7 +28,10 @@ class ModelQuery(Shape):
     run = serializers.IntegerField(
         required=False, min_value=1, max_value=2**31 - 1, help_text="Number of the experiment whose model is tried."
     )
-    arm = serializers.SlugField(required=False, max_length=40, help_text="Which of its models; goes with run.")
+    arm = serializers.RegexField(
+        r"^[a-z0-9_]+(/[a-z_]+)?$", required=False, max_length=40,
+        help_text="Which of its models: an arm with its bi-encoder, or ARM/FAMILY; goes with run.",
+    )  # fmt: skip
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Arms of several experiments have the same names."""

@@ -11,12 +11,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from sptar_engine.arms import BM25, read_cell
 from webapp.api.base import Nothing, ProjectView, Shape, described
 from webapp.api.experiments import find
 from webapp.api.paging import PageQuery, link
+from webapp.cells import wanted
 from webapp.models import Experiment, Role, State
 from webapp.selectors import measured
-from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, headlines_of, table_of
+from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, chosen_families, headlines_of, table_of
 from webapp.selectors.measured import Version
 from webapp.selectors.question_results import results_of
 from webapp.services import rescoring
@@ -65,12 +67,22 @@ class VerdictShape(Shape):
 
 
 class ArmShape(Shape):
-    """An arm of the comparison."""
+    """A search of the comparison: an arm with a family of search models."""
 
-    arm = serializers.CharField()
+    arm = serializers.CharField(help_text="An arm with its bi-encoder, or ARM/FAMILY.")
+    family = serializers.CharField(help_text="Kind of search model; empty for keyword search.", allow_blank=True)
     name = serializers.CharField()
     measures = serializers.DictField(child=ValueShape(allow_null=True))
     verdicts = VerdictShape(many=True)
+
+
+class ChosenShape(Shape):
+    """Which family of an arm was best on the held-out examples; never chosen by the test examples."""
+
+    chosen = serializers.CharField()
+    dev = serializers.DictField(
+        child=serializers.FloatField(), help_text="nDCG@10 on the held-out examples, by family."
+    )
 
 
 class ComparisonShape(Shape):
@@ -82,7 +94,13 @@ class ComparisonShape(Shape):
     caution = serializers.CharField(allow_blank=True)
     queries = serializers.IntegerField(help_text="Test examples.")
     arms = ArmShape(many=True)
-    waiting = serializers.ListField(child=serializers.CharField(), help_text="Arms that are not measured yet.")
+    families = serializers.DictField(child=ChosenShape(), help_text="By arm; empty before anything is trained.")
+    waiting = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of searches that are not measured yet."
+    )
+    missing = serializers.ListField(
+        child=serializers.CharField(), help_text="The same as they stand in `arms`: asked for and not measured."
+    )
 
 
 class PerQueryShape(Shape):
@@ -91,7 +109,7 @@ class PerQueryShape(Shape):
     query_id = serializers.CharField()
     text = serializers.CharField()
     values = serializers.DictField(
-        child=serializers.DictField(child=serializers.FloatField()), help_text="By arm and measure."
+        child=serializers.DictField(child=serializers.FloatField()), help_text="By search and measure."
     )
 
 
@@ -167,12 +185,15 @@ class Comparison(ProjectView):
         experiment = find(self.project, number)
         version, newest = _version(experiment, self.query(VersionQuery))
         table = table_of(experiment, version.comparison, _MEASURES)
+        asked = wanted(experiment.arms, experiment.families)
         shown = {"judgements": version.number, "newest": newest, "headlines": headlines_of(version.comparison)}
         if table is None:
-            return Response({**shown, "caution": "", "queries": 0, "arms": [], "waiting": []})
+            empty = {"caution": "", "queries": 0, "arms": [], "families": {}, "waiting": [], "missing": asked}
+            return Response({**shown, **empty})
         arms = [
             {
                 "arm": row.arm,
+                "family": "" if row.arm == BM25 else read_cell(row.arm).family,
                 "name": row.name,
                 "measures": {
                     name: asdict(value) if value else None for name, value in zip(_MEASURES, row.values, strict=True)
@@ -182,6 +203,8 @@ class Comparison(ProjectView):
             for row in table.rows
         ]
         shown |= {"caution": table.caution, "queries": table.queries, "arms": arms, "waiting": table.waiting}
+        shown["families"] = {arm: ChosenShape(found).data for arm, found in chosen_families(version.comparison).items()}
+        shown["missing"] = [name for name in asked if name not in version.arms]
         return Response(shown)
 
 

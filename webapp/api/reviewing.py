@@ -243,6 +243,8 @@ class WhatIf(ProjectView):
         batch, experiment = batch_or_404(self.project, number, arm), find_experiment(self.project, number)
         generated, filtered = filtering.stages_of(batch)
         found = filtering.what_if(experiment, generated, filtered, k) if generated and filtered else None
+        if fixed := filtering.why_no_threshold(filtered):
+            raise Http404(fixed)
         if found is None or filtered is None:
             raise Http404("These questions are not filtered yet, or the filter's result is not on the disk.")
         counts = {name: getattr(found, name) for name in WhatIfShape().fields if name != "kept_by_k"}

@@ -56,8 +56,9 @@ def files_of(order: Order) -> Files:
 
 def _retriever(order: Order) -> Files:
     """The packed model with another card. Its weights are those that passed the load check, or none."""
-    packed = order.sources.packed
-    assert packed is not None
+    packed = order.sources.package(order.options.get("family", ""))
+    if packed is None:
+        raise StageError("This experiment has packed no such search model, or its file is damaged.")
     if packed.model is None:
         raise StageError("The trained model's folder is gone; run the experiment exactly again.")
     files = model_files(packed.model)
@@ -131,7 +132,7 @@ def _beir(order: Order) -> Files:
 def _runs(order: Order) -> Files:
     files: Files = {}
     for stage, folder in order.sources.measured:
-        name = stage.step_id.partition(".")[2]
+        name = stage.step_id.partition(".")[2].replace("/", "-")
         files[f"{name}.trec"] = _plain(folder / "run.trec")
         files[f"{name}.metrics.json"] = _plain(folder / "metrics.json")
     if order.sources.prepared:

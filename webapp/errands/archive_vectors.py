@@ -18,7 +18,7 @@ def write_vectors(sources: Sources, folder: Path, target: Path, tick: Callable[[
     """Encode the documents of the experiment as they are measured, into an npz file with `ids` and `vectors`."""
     from sptar_engine.serving.embeddings import write_embeddings  # loads torch
 
-    packed = sources.packed
+    packed = sources.dense
     assert packed is not None
     assert packed.model is not None
     trained = next(stage for stage in sources.stages if stage.step_id == packed.stage.inputs["train"])

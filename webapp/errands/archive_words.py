@@ -22,7 +22,8 @@ _RUNS = """# Result lists
 - `NAME.metrics.json`: each measure for each query.
 - `qrels/test.tsv`: the judgements that the searches were measured by when the experiment ran.
 {later}
-`bm25` is keyword search, `zero_shot` the untrained model; a number at the end is a repeat with another seed.
+`bm25` is keyword search, `zero_shot` the untrained model; behind a dash stands the kind of search model unless it is
+a bi-encoder, and a number at the end is a repeat with another seed.
 Made with SPTAR, after arXiv 2307.08303.
 """
 

@@ -37,6 +37,8 @@ def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
     has_grade_0 = any(grade == 0 for grades in qrels.grades.values() for grade in grades.values())
     comparison = {
         "dataset": experiment.comparison.get("dataset", ""), "arms": arms, "has_judged_non_relevant": has_grade_0,
+        # Chosen on held-out examples, which these judgements are not about.
+        "families": experiment.comparison.get("families", {}),
     }  # fmt: skip
     with told_when_full():
         name = rescoring.keep(experiment, qrels)

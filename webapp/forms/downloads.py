@@ -18,6 +18,7 @@ class ArchiveForm(forms.Form):
         choices=sorted({(box.key, box.label) for kind in KINDS.values() for box in kind.boxes}), required=False
     )
     chosen = forms.CharField(max_length=20, required=False)
+    """The format, or the kind of search model."""
 
     def sentence(self) -> str:
         """What is wrong, for a person."""

@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
-from sptar_engine.arms import ARMS
-from sptar_engine.configs import CONFIGS, Value, build_config
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, STANDARD_ARMS, parse_families
+from sptar_engine.configs import Value, build_config
 from sptar_engine.errors import ConfigError
-from sptar_engine.experiment import everywhere, merge, plan
+from sptar_engine.experiment import everywhere, merge
 from sptar_engine.presets import PRESETS, Settings
 from sptar_engine.steps import Step
-from webapp.experiment_words import ARM_WORDS, PRESET_WORDS, STAGE_WORDS, Words
+from webapp.experiment_words import ARM_WORDS, FAMILY_WORDS, PRESET_WORDS, STAGE_WORDS, Words
+from webapp.forms.options import MIRRORED, Option, field_of, options, purpose_of, written
 from webapp.models import Experiment
+from webapp.planning import steps_of
 
 BASELINES = ("bm25", "zero_shot")
 """Arms that always take part: without them a result says nothing."""
 
 CHOSEN_ARMS = tuple(name for name in ARMS if name not in BASELINES)
+USUAL_ARMS = tuple(name for name in CHOSEN_ARMS if name in STANDARD_ARMS)
+"""What takes part besides the baselines unless somebody chooses."""
+
 MAX_SEEDS = 5
 
-# Not on the form: chosen above it (models), decided by the machine, by the arm, or equal to another option by rule.
-_HIDDEN = frozenset({"dtype", "threads", "evaluate.retriever", "evaluate.max_length", "evaluate.min_grade"})
-_MIRRORED = {"train.max_length": "evaluate.max_length", "prepare.min_grade": "evaluate.min_grade"}
-
 Model = tuple[str, str]  # name and the line that describes it
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An advanced option: a setting of the engine and the name of its field here."""
-
-    stage: str
-    name: str
-    field: str
-    help: str
-    default: Value
-    allowed: str
-    in_presets: str
-
-
-def options() -> Iterator[Option]:
-    """The advanced options in the engine's order."""
-    for stage, config in CONFIGS.items():
-        for spec in dataclasses.fields(config):
-            place = f"{stage}.{spec.name}"
-            if spec.metadata["model"] or spec.name in _HIDDEN or place in _HIDDEN:
-                continue
-            yield Option(
-                stage, spec.name, f"{stage}-{spec.name}", spec.metadata["help"], spec.default,
-                _allowed(spec), _in_presets(stage, spec.name),
-            )  # fmt: skip
 
 
 class ExperimentForm(forms.Form):
@@ -70,6 +43,12 @@ class ExperimentForm(forms.Form):
         choices=[(name, ARM_WORDS[name].name) for name in CHOSEN_ARMS],
         widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
         required=False,
+    )
+    families = forms.MultipleChoiceField(
+        label="Kinds of search models",
+        choices=[(name, FAMILY_WORDS[name].name) for name in FAMILIES],
+        widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
+        error_messages={"required": "Choose at least one kind of search model."},
     )
     llm = forms.ChoiceField(label="Question writer")
     base = forms.ChoiceField(label="Base search model")
@@ -97,7 +76,7 @@ class ExperimentForm(forms.Form):
             assert isinstance(menu, forms.ChoiceField)
             menu.choices = choices
         for option in options():
-            self.fields[option.field] = _field(option)
+            self.fields[option.field] = field_of(option)
         self.settings: dict[str, dict[str, Value]] = {}
         self.steps: tuple[Step, ...] = ()
 
@@ -112,17 +91,22 @@ class ExperimentForm(forms.Form):
         return [(box, ARM_WORDS[box.data["value"]]) for box in self["arms"]]
 
     @property
+    def family_choices(self) -> list[tuple[Any, Words]]:
+        """The check boxes of the kinds of search models with what they mean."""
+        return [(box, FAMILY_WORDS[box.data["value"]]) for box in self["families"]]
+
+    @property
     def baselines(self) -> list[Words]:
         """What always takes part."""
         return [ARM_WORDS[arm] for arm in BASELINES]
 
     @property
-    def advanced(self) -> list[tuple[str, list[tuple[Option, forms.BoundField]]]]:
-        """The advanced options by stage: (name of the stage, its options with their fields)."""
+    def advanced(self) -> list[tuple[str, str, list[tuple[Option, forms.BoundField]]]]:
+        """The advanced options by stage: (name of the stage, what it does, its options with their fields)."""
         groups: dict[str, list[tuple[Option, forms.BoundField]]] = {}
         for option in options():
             groups.setdefault(option.stage, []).append((option, self[option.field]))
-        return [(STAGE_WORDS[stage], rows) for stage, rows in groups.items()]
+        return [(STAGE_WORDS[stage], purpose_of(stage), rows) for stage, rows in groups.items()]
 
     @property
     def has_advanced_choice(self) -> bool:
@@ -152,6 +136,10 @@ class ExperimentForm(forms.Form):
         wanted = {*BASELINES, *data.get("arms", ())}
         return tuple(name for name in ARMS if name in wanted)
 
+    def clean_families(self) -> list[str]:
+        """In their standing order, with the bi-encoder that a hybrid is made of."""
+        return list(parse_families(",".join(self.cleaned_data["families"])))
+
     def _own_settings(self, data: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
         """The advanced options that were filled in."""
         own: dict[str, dict[str, Value]] = {}
@@ -160,16 +148,21 @@ class ExperimentForm(forms.Form):
             if value in (None, ""):
                 continue
             own.setdefault(option.stage, {})[option.name] = value
-            if mirror := _MIRRORED.get(f"{option.stage}.{option.name}"):
-                own.setdefault(mirror.partition(".")[0], {})[mirror.partition(".")[2]] = value
+            for mirror in MIRRORED.get(f"{option.stage}.{option.name}", ()):
+                stage, _, name = mirror.partition(".")
+                own.setdefault(stage, {})[name] = value
         return own
 
     def _plan(self, data: Mapping[str, Any]) -> None:
-        """Plan the steps; what the engine refuses of the whole stands above the form."""
+        """Plan the steps; what the engine refuses stands at its field, else above the form."""
         try:
-            self.steps = plan(self.chosen_arms(data), self.settings, seeds=data["seeds"])
+            self.steps = steps_of(
+                preset=data["preset"], arms=self.chosen_arms(data), families=data["families"],
+                settings=self.settings, seeds=data["seeds"],
+            )  # fmt: skip
         except ConfigError as error:
-            self.add_error(None, str(error))
+            field = error.option.replace(".", "-")
+            self.add_error(field if field in self.fields else None, _sentence(error))
 
     def _check(self, asked: Settings) -> None:
         """Let the engine check each stage; every wrong option gets its own sentence, not only the first."""
@@ -189,7 +182,8 @@ class ExperimentForm(forms.Form):
 
 def first_choices(*, is_first: bool) -> dict[str, Any]:
     """What the form starts with: a first look for the first experiment, else the usual choice."""
-    return {"preset": "fast" if is_first else "balanced", "arms": list(CHOSEN_ARMS), "seeds": 1}
+    preset = "fast" if is_first else "balanced"
+    return {"preset": preset, "arms": list(USUAL_ARMS), "families": [BI_ENCODER], "seeds": 1}
 
 
 def choices_of(experiment: Experiment) -> dict[str, Any]:
@@ -197,6 +191,7 @@ def choices_of(experiment: Experiment) -> dict[str, Any]:
     found: dict[str, Any] = {
         "preset": experiment.preset,
         "arms": [arm for arm in experiment.arms if arm not in BASELINES],
+        "families": list(experiment.families),
         "seeds": experiment.seeds,
         "llm": experiment.settings.get("generate", {}).get("model"),
         "base": experiment.settings.get("train", {}).get("base"),
@@ -205,7 +200,7 @@ def choices_of(experiment: Experiment) -> dict[str, Any]:
     for option in options():
         value = experiment.settings.get(option.stage, {}).get(option.name)
         if value is not None and value != preset.get(option.stage, {}).get(option.name):
-            found[option.field] = value
+            found[option.field] = written(value) if isinstance(value, bool) else value
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -220,38 +215,6 @@ def _telling(asked: Settings, preset: Settings) -> dict[str, dict[str, Value]]:
         if telling:
             kept[stage] = telling
     return kept
-
-
-def _field(option: Option) -> forms.Field:
-    spec = CONFIGS[option.stage].__dataclass_fields__[option.name]
-    label = option.name.replace("_", " ")
-    if choices := spec.metadata["choices"]:
-        menu = [("", f"as the preset says ({option.default})"), *((choice, choice) for choice in choices)]
-        return forms.ChoiceField(label=label, choices=menu, required=False, help_text=option.help)
-    # Text, not a number field: the engine reads the value and says what is allowed.
-    attributes = {"placeholder": str(option.default), "autocomplete": "off"}
-    if spec.type in ("int", "float"):
-        attributes["inputmode"] = "numeric" if spec.type == "int" else "decimal"
-    return forms.CharField(
-        label=label, required=False, max_length=200, help_text=option.help, widget=forms.TextInput(attributes)
-    )
-
-
-def _allowed(spec: dataclasses.Field[Any]) -> str:
-    low, high = spec.metadata["low"], spec.metadata["high"]
-    if low is None and high is None:
-        return ""
-    return f"{low:,g} to {high:,g}" if low is not None and high is not None else ""
-
-
-def _in_presets(stage: str, name: str) -> str:
-    """How the presets differ from the default, in words."""
-    found = [
-        f"{PRESET_WORDS[preset.name].name} {preset.settings[stage][name]:,}"
-        for preset in PRESETS.values()
-        if name in preset.settings.get(stage, {})
-    ]
-    return ", ".join(found)
 
 
 def _sentence(error: ConfigError) -> str:

@@ -6,11 +6,8 @@ from typing import Any
 
 from django import forms
 
-from sptar_engine.arms import ARMS
 from sptar_engine.configs import FilterConfig
-from webapp.experiment_words import ARM_WORDS
 from webapp.forms.experiments import MAX_SEEDS
-from webapp.models import Experiment
 
 MAX_K = int(FilterConfig.__dataclass_fields__["top_k"].metadata["high"])
 """The largest threshold that the filter takes."""
@@ -25,7 +22,7 @@ class ThresholdForm(forms.Form):
 class CurveForm(forms.Form):
     """Which points a learning curve has."""
 
-    arm = forms.ChoiceField(label="Way of training", widget=forms.RadioSelect)
+    arm = forms.ChoiceField(label="Search model", widget=forms.RadioSelect)
     sizes = forms.MultipleChoiceField(
         label="Numbers of training examples",
         widget=forms.CheckboxSelectMultiple,
@@ -38,11 +35,13 @@ class CurveForm(forms.Form):
         help_text="Three show how much chance there is in each point, and take three times the training.",
     )
 
-    def __init__(self, data: Any, *, experiment: Experiment, sizes: list[int]) -> None:
-        """`sizes` are those that there are examples for. Without data: the packed arm, all sizes, one training."""
-        arms = [name for name in experiment.arms if name in ARMS and ARMS[name].trains]
-        super().__init__(data or {"arm": arms[-1] if arms else "", "sizes": [str(size) for size in sizes], "seeds": 1})
-        self.fields["arm"].choices = [(name, ARM_WORDS[name].name) for name in arms]  # type: ignore[attr-defined]
+    def __init__(self, data: Any, *, searches: list[tuple[str, str]], usual: str, sizes: list[int]) -> None:
+        """`searches` are cells with their names, `sizes` those that there are examples for.
+
+        Without data: the search `usual`, all sizes, one training.
+        """
+        super().__init__(data or {"arm": usual, "sizes": [str(size) for size in sizes], "seeds": 1})
+        self.fields["arm"].choices = searches  # type: ignore[attr-defined]
         labels = [f"all {size}" if size == sizes[-1] else str(size) for size in sizes]
         self.fields["sizes"].choices = [  # type: ignore[attr-defined]
             (str(size), label) for size, label in zip(sizes, labels, strict=True)

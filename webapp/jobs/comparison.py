@@ -36,7 +36,13 @@ def compare(row: StageRun, result: StageResult) -> dict[str, Any]:
     store = places.store_folder(experiment.project) / "stages"
     results = {
         stage.step_id: StageResult(
-            stage.stage, store / stage.folder, stage.metrics, stage.seconds or 0.0, stage.digest, stage.reused
+            stage.stage,
+            store / stage.folder,
+            stage.metrics,
+            stage.seconds or 0.0,
+            stage.digest,
+            stage.reused,
+            stage.peak_mib,
         )
         for stage in stages
         if stage.state == State.DONE
@@ -44,10 +50,18 @@ def compare(row: StageRun, result: StageResult) -> dict[str, Any]:
     results[row.step_id] = result
     about = {
         "dataset": experiment.project.name, "preset": experiment.preset, "arms": experiment.arms,
-        "settings": experiment.settings, "seeds": experiment.seeds, "machine": experiment.machine,
+        "families": experiment.families, "settings": experiment.settings, "seeds": experiment.seeds,
+        "machine": experiment.machine,
     }  # fmt: skip
     steps = [
-        Step(stage.step_id, stage.stage, build_config(stage.stage, stage.config), stage.inputs, tuple(stage.arms))
+        Step(
+            stage.step_id,
+            stage.stage,
+            build_config(stage.stage, stage.config),
+            stage.inputs,
+            tuple(stage.arms),
+            stage.family,
+        )
         for stage in stages
     ]
     folder = places.experiment_folder(experiment)

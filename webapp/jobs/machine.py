@@ -9,6 +9,7 @@ from typing import Any
 
 from sptar_engine import catalog
 from sptar_engine.configs import CONFIGS
+from sptar_engine.course import LIKELIHOOD
 from sptar_engine.errors import StageError
 from webapp import places
 from webapp.jobs.attempt import Attempt
@@ -53,7 +54,9 @@ def _decide(attempt: Attempt, experiment: Experiment) -> None:
 
 def _language_model(experiment: Experiment) -> str | None:
     configs: list[dict[str, Any]] = list(experiment.stages.order_by("position").values_list("config", flat=True))
-    return next((str(config["model"]) for config in configs if "model" in config), None)
+    # Of the teachers only the language model itself needs one.
+    used = (config for config in configs if config.get("teacher", LIKELIHOOD) == LIKELIHOOD)
+    return next((str(config["model"]) for config in used if "model" in config), None)
 
 
 def _check_gpu() -> None:

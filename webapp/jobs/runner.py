@@ -202,10 +202,10 @@ class _StageWork:
                 Experiment.objects.filter(pk=self._experiment.pk).update(comparison=comparison)
                 leases.finish(
                     self._row, metrics=self._metrics(result), folder=result.folder.name,
-                    digest=result.digest, seconds=result.seconds, reused=result.reused,
+                    digest=result.digest, seconds=result.seconds, reused=result.reused, peak_mib=result.peak_mib,
                 )  # fmt: skip
                 if self._row.stage == "package":
-                    model_indexes.prepare_packed(experiment=self._experiment, arm=self._row.arms[0])
+                    model_indexes.prepare_packed(experiment=self._experiment, arm=self._row.cell)
 
     def _metrics(self, result: StageResult) -> dict[str, Any]:
         metrics: dict[str, Any] = storable(dict(result.metrics))

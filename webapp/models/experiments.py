@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from sptar_engine.arms import BI_ENCODER, cell
 from webapp.models.corpora import Corpus
 from webapp.models.people import Project, User, make_slug
 from webapp.models.work import State, Work
@@ -17,6 +18,11 @@ class Change(models.TextChoices):
     REVIEW = "review", "With your verdicts"
     THRESHOLD = "threshold", "With another threshold"
     SEEDS = "seeds", "With another number of examples"
+
+
+def bi_encoder_alone() -> list[str]:
+    """The families of an experiment when nobody chose."""
+    return [BI_ENCODER]
 
 
 class Experiment(models.Model):
@@ -31,6 +37,8 @@ class Experiment(models.Model):
     """From the form: a second click or a second tab gets the first one's experiment."""
     preset = models.CharField(max_length=20)
     arms = models.JSONField(default=list)
+    families = models.JSONField(default=bi_encoder_alone)
+    """Kinds of search models that every trained arm gets (sptar_engine.arms.FAMILIES)."""
     settings = models.JSONField(default=dict)
     """Options that differ from the defaults, by stage: the preset's and the person's."""
     seeds = models.PositiveSmallIntegerField(default=1)
@@ -81,6 +89,8 @@ class StageRun(Work):
     step_id = models.CharField(max_length=60)
     stage = models.CharField(max_length=20)
     arms = models.JSONField(default=list)
+    family = models.CharField(max_length=20, blank=True)
+    """The kind of search model that it is about; empty before training, and in steps of older experiments."""
     config = models.JSONField(default=dict)
     """The whole settings of the stage; dtype and threads are filled in when the machine has decided."""
     inputs = models.JSONField(default=dict)
@@ -90,6 +100,8 @@ class StageRun(Work):
     """Of the result, below the project's store/stages."""
     digest = models.CharField(max_length=64, blank=True)
     seconds = models.FloatField(null=True, blank=True)
+    peak_mib = models.PositiveIntegerField(default=0)
+    """The largest memory that the work took; 0 where nobody measured it."""
     reused = models.BooleanField(default=False)
     """The result was there already, from another experiment."""
     aside = models.JSONField(default=list)
@@ -104,6 +116,11 @@ class StageRun(Work):
 
     def __str__(self) -> str:
         return f"{self.step_id} of {self.experiment}"
+
+    @property
+    def cell(self) -> str:
+        """Its place in the table of arms and families."""
+        return cell(self.arms[0], self.family)
 
 
 class CurvePoint(models.Model):

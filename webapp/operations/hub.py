@@ -48,13 +48,14 @@ def push(
     endpoint: str | None,
     is_public: bool,
     card: Mapping[str, Any],
+    family: str = "",
 ) -> Pushed:
-    """Upload the packed model of an experiment; `card` says what its model card shows.
+    """Upload the packed model of an experiment, the first or that of a family; `card` says what its card shows.
 
     A new repository is private unless `is_public`. One that is there already and public is refused without it. Raises
     CannotPush.
     """
-    packed = _packed(experiment)
+    packed = _packed(experiment, family)
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
@@ -76,13 +77,14 @@ def push(
     return Pushed(url, files, is_private)
 
 
-def _packed(experiment: Experiment) -> Packed:
+def _packed(experiment: Experiment, family: str) -> Packed:
     sources = sources_of(experiment)
-    if sources.packed is None:
-        raise CannotPush(sources.missing("retriever"))
-    if sha256_file(sources.packed.archive) != sources.packed.listing["sha256"]:
+    packed = sources.package(family)
+    if packed is None:
+        raise CannotPush(sources.missing("retriever") or f"This experiment has packed no search model {family!r}.")
+    if sha256_file(packed.archive) != packed.listing["sha256"]:
         raise CannotPush("The packed model is not the one that was checked: its SHA-256 differs. Pack it again.")
-    return sources.packed
+    return packed
 
 
 def _unpack(packed: Packed, place: Path, card: str) -> Path:

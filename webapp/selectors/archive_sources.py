@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, BI_ENCODER
 from sptar_engine.artifacts import sha256_json
 from webapp.archive_kinds import KINDS, default_options
 from webapp.models import BulkReview, Decision, Errand, Experiment, ReviewStep, StageRun, State
@@ -24,7 +24,7 @@ _LAYOUT = 1  # raised when the same sources give other files
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The packed search model: its zip, what package.json says, the folder of the trained model, its exact versions."""
+    """A packed search model: its zip, what package.json says, the folder of the trained model, its exact versions."""
 
     stage: StageRun
     archive: Path
@@ -38,13 +38,24 @@ class Packed:
         """The top folder inside of the zip."""
         return self.archive.stem
 
+    @property
+    def family(self) -> str:
+        """What kind of search model it is."""
+        return self.stage.family or BI_ENCODER
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called when it is sent."""
+        return file_name(self.stage, self.archive.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What the finished steps of an experiment have left to download."""
 
     experiment: Experiment
-    packed: Packed | None
+    packages: Sequence[Packed]
+    """The packed search models, the bi-encoder first."""
     adapter: Path | None
     written: Sequence[StageRun]
     """Finished generate steps."""
@@ -53,17 +64,33 @@ class Sources:
     prepared: Path | None
     stages: Sequence[StageRun]
 
+    @property
+    def packed(self) -> Packed | None:
+        """The first of the packed search models."""
+        return next(iter(self.packages), None)
+
+    @property
+    def dense(self) -> Packed | None:
+        """The packed search model that makes one vector of a document."""
+        return next((one for one in self.packages if one.family in _DENSE), None)
+
+    def package(self, family: str) -> Packed | None:
+        """The packed search model of a family; without a family the first."""
+        return next((one for one in self.packages if not family or one.family == family), None)
+
     def missing(self, kind: str) -> str:
         """Why there is no such download, as a sentence; empty when there is one."""
         has = {
             "retriever": self.packed, "soft_prompt": self.adapter, "questions": self.written, "runs": self.measured,
-            "report": self.experiment.comparison.get("arms"), "embeddings": self.packed and self.packed.model,
+            "report": self.experiment.comparison.get("arms"), "embeddings": self.dense and self.dense.model,
             "everything": self.packed or self.measured or self.written,
         }  # fmt: skip
         if has[kind]:
             return ""
         if self.packed is None and kind in ("retriever", "embeddings") and self._was_packed:
             return "The packed search model is damaged or gone from the disk. Run the experiment again exactly."
+        if kind == "embeddings" and self.packed is not None:
+            return _NO_VECTORS
         return _MISSING[kind]
 
     @property
@@ -80,6 +107,8 @@ _MISSING = {
     "embeddings": "This experiment has trained no search model yet.",
     "everything": "This experiment has no results yet.",
 }
+_NO_VECTORS = "Only a bi-encoder or an adapter makes one vector of a document, and this experiment has packed neither."
+_DENSE = frozenset({BI_ENCODER, "adapter"})
 
 
 def sources_of(experiment: Experiment) -> Sources:
@@ -90,7 +119,9 @@ def sources_of(experiment: Experiment) -> Sources:
     adapter = tuned / "adapter" if tuned else None
     return Sources(
         experiment=experiment,
-        packed=_packed(experiment, stages),
+        packages=[
+            packed for stage in stages if stage.stage == "package" and (packed := _packed(experiment, stages, stage))
+        ],
         adapter=adapter if adapter and adapter.is_dir() else None,
         written=[stage for stage in stages if stage.stage == "generate"],
         measured=[
@@ -99,6 +130,20 @@ def sources_of(experiment: Experiment) -> Sources:
         prepared=prepared,
         stages=stages,
     )
+
+
+def package_of(experiment: Experiment, family: str = "") -> StageRun | None:
+    """The finished step that has packed the search model of a family; without a family the first."""
+    stages = experiment.stages.filter(stage="package", state=State.DONE).order_by("position")
+    return next((stage for stage in stages if family in ("", stage.family or BI_ENCODER)), None)
+
+
+def file_name(stage: StageRun, name: str) -> str:
+    """What the file of a packed search model is called when it is sent: of several families no two are alike."""
+    if stage.family in ("", BI_ENCODER):
+        return name
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{stage.family.replace('_', '-')}{dot}{ending}"
 
 
 def packed_arm(sources: Sources) -> str:
@@ -120,7 +165,7 @@ def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
             if is_wanted and not sources.missing(part)
         }
     if kind == "retriever":
-        packed = sources.packed
+        packed = sources.package(options.get("family", ""))
         return packed and [packed.listing["sha256"], model_cards.card_of(sources.experiment, packed.card, options)]
     if kind == "soft_prompt":
         return [[stage.folder, stage.digest] for stage in sources.stages if stage.stage in ("tune", "select")]
@@ -133,7 +178,7 @@ def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
         newest = sources.experiment.rescorings.order_by("-number").values_list("number", "qrels").first()
         return [steps, list(newest)] if newest else steps
     if kind == "embeddings":
-        trained = sources.packed and sources.packed.model
+        trained = sources.dense and sources.dense.model
         return [trained and trained.parent.name, sources.experiment.corpus.sha256]
     return _reported(sources)
 
@@ -165,10 +210,9 @@ def _said(experiment: Experiment, stage: StageRun) -> list[Any]:
     ]  # fmt: skip
 
 
-def _packed(experiment: Experiment, stages: Sequence[StageRun]) -> Packed | None:
-    stage = next((one for one in stages if one.stage == "package"), None)
-    folder = stage_folder(experiment.project, stage) if stage else None
-    if stage is None or folder is None:
+def _packed(experiment: Experiment, stages: Sequence[StageRun], stage: StageRun) -> Packed | None:
+    folder = stage_folder(experiment.project, stage)
+    if folder is None:
         return None
     listing = value_of(experiment.project, stage, "package.json")
     archive = folder / str(listing["archive"]) if listing else None

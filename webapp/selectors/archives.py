@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
+from sptar_engine.packaging.usage import USAGES
 from webapp.archive_kinds import KINDS, Kind
 from webapp.models import Archive, Errand, Experiment, Project, StageRun, State
 from webapp.places import archive_folder
 from webapp.selectors.archive_sources import Packed, sources_of
 from webapp.selectors.experiments import left_words
-from webapp.selectors.words import size
+from webapp.selectors.words import family_name, size
 
 __all__ = ["KINDS", "Shelf", "file_of", "shelf_of", "shown"]
 
@@ -23,6 +25,16 @@ KEPT = timedelta(days=30)
 """How long an archive is kept; it can be made again at any time."""
 CONTENT = "content"
 """What the file of an archive is called on the disk: people's names for it are only sent along."""
+
+_VECTORS = "model.encode(texts) gives the vectors, model.similarity compares them."
+_EACH_SIDE = "model.encode_query and model.encode_document read the texts, model.similarity compares them."
+_USAGES = {
+    "bi_encoder": _VECTORS,
+    "adapter": _VECTORS,
+    "late_interaction": _EACH_SIDE,
+    "cross_encoder": "model.rank(query, documents) puts the documents that another search has found in order.",
+    "sparse": _EACH_SIDE,
+}  # what a person does with a loaded model, by family
 
 _CHOICES = 30  # experiments to choose from
 _ROWS = 60  # newest archives of an experiment that are looked at
@@ -61,15 +73,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The packed search model, ready to download as it is."""
+    """A packed search model, ready to download as it is."""
 
     packed: Packed
+    kind: str
     name: str
     size: str
     sha256: str
     is_checked: bool
     install: str
     load: str
+    usage: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ class Shelf:
 
     experiment: Experiment | None
     choices: Sequence[Experiment]
-    model: Model | None
+    models: Sequence[Model]
     model_missing: str
     items: list[Item]
 
@@ -92,12 +106,12 @@ def shelf_of(project: Project, number: int | None = None) -> Shelf:
     choices = _choices(project)
     experiment = _choose(project, choices, number)
     if experiment is None:
-        return Shelf(None, choices, None, "", [])
+        return Shelf(None, choices, [], "", [])
     sources = sources_of(experiment)
     rows = _archives(experiment)
     items = [Item(kind, sources.missing(key), rows.get(key, [])[:_SHOWN]) for key, kind in KINDS.items()]
-    model = _model(sources.packed) if sources.packed else None
-    return Shelf(experiment, choices, model, sources.missing("retriever"), items)
+    models = [_model(packed) for packed in sources.packages]
+    return Shelf(experiment, choices, models, sources.missing("retriever"), items)
 
 
 def shown(archive: Archive) -> Shown:
@@ -169,12 +183,19 @@ def _shown(archive: Archive, errand: Errand | None) -> Shown:
     kind = KINDS[archive.kind]
     return Shown(
         archive=archive, kind=kind, state=state, label=label, errand=errand,
-        format=next((one.label for one in kind.formats if one.key == archive.options.get("format")), ""),
+        format=_format(kind, archive.options),
         parts=", ".join(box.label for box in kind.boxes if archive.options.get(box.key)),
         left=left_words(errand) if errand and state == "open" else "",
         size=size(archive.bytes),
         until=archive.ready_at + KEPT if archive.ready_at else None,
     )  # fmt: skip
+
+
+def _format(kind: Kind, options: Mapping[str, Any]) -> str:
+    """The format, or the kind of search model where it is none of the usual one."""
+    if "family" in options:
+        return f"{kind.title}: {family_name(options['family']).lower()}"
+    return next((one.label for one in kind.formats if one.key == options.get("format")), "")
 
 
 def _state(archive: Archive, errand: Errand | None) -> tuple[str, str]:
@@ -189,15 +210,18 @@ def _state(archive: Archive, errand: Errand | None) -> tuple[str, str]:
 
 def _model(packed: Packed) -> Model:
     listing, version = packed.listing, packed.pins.get("sentence-transformers", "")
+    loader = USAGES[packed.family].loader
     return Model(
         packed=packed,
-        name=packed.archive.name,
+        kind=family_name(packed.family),
+        name=packed.file_name,
         size=size(listing["bytes"]),
         sha256=listing["sha256"],
         is_checked=bool(listing.get("load_check", {}).get("passed")),
         install=f'python -m pip install "sentence-transformers=={version}"',
         load=(
-            f'from sentence_transformers import SentenceTransformer; model = SentenceTransformer("{packed.name}")'
+            f'from sentence_transformers import {loader}; model = {loader}("{packed.name}")'
             f"  # sentence-transformers=={version}"
         ),
+        usage=_USAGES[packed.family],
     )

@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import read_json, sha256_json
 from sptar_engine.configs import CONFIGS
 from sptar_engine.errors import SptarError
 from webapp import places
 from webapp.models import Errand, Experiment, State
 from webapp.selectors import measured
-from webapp.selectors.comparisons import Value, Verdict, verdict_of
 from webapp.selectors.measured import Version
-from webapp.selectors.words import arm_name, preset_name, stage_name
+from webapp.selectors.verdicts import Value, Verdict, verdict_of
+from webapp.selectors.words import arm_name, family_name, preset_name, stage_name
 from webapp.sentences import without_paths
 
 KIND = "experiment.pair"
 
 _BY_MACHINE = frozenset({"dtype", "threads"})
+_BY_FAMILY = frozenset({"train.family", "evaluate.retriever"})  # said by the kinds of search models
 _PLACES = 1 << 31  # ids of experiments lie below
 
 
@@ -132,6 +134,7 @@ def _facts(before: Experiment, after: Experiment) -> dict[str, tuple[str, str]]:
         for name, read in {
             "Preset": lambda one: preset_name(one.preset),
             "Compared": lambda one: ", ".join(arm_name(arm) for arm in one.arms),
+            "Kinds of search models": lambda one: ", ".join(family_name(family) for family in one.families),
             "Repeats of each training": lambda one: str(one.seeds),
             "Version of the documents": lambda one: str(one.corpus.number),
             "Training examples": lambda one: f"{one.counts.get('train', 0):,}",
@@ -150,8 +153,13 @@ def _decisions(experiment: Experiment) -> str:
 
 
 def _configs(experiment: Experiment) -> dict[str, Mapping[str, Any]]:
-    rows = experiment.stages.order_by("-position").values_list("stage", "config")
-    return dict(rows)
+    """The settings by stage, of the first step; of arms with settings of their own only where there are no others."""
+    rows = list(experiment.stages.order_by("-position").values_list("stage", "arms", "config"))
+    rows.sort(key=lambda row: not (row[1][0] in ARMS and ARMS[row[1][0]].settings))
+    return {
+        stage: {name: value for name, value in config.items() if f"{stage}.{name}" not in _BY_FAMILY}
+        for stage, _, config in rows
+    }
 
 
 def _difference(stage: str, option: str, before: Any, after: Any) -> Difference:

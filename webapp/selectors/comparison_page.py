@@ -9,14 +9,16 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from sptar_engine.arms import ARMS
+from webapp.cells import in_order
 from webapp.chart_deltas import Delta, DeltaPlot, draw_deltas, ordered
 from webapp.chart_intervals import Intervals, Mean, draw_intervals
 from webapp.models import Errand, Experiment, Judgement, Project, Rescoring, State
 from webapp.selectors import comparisons, measured
 from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, MAIN
+from webapp.selectors.grid import Grid, grid_of
 from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.measured import Scores, Version
+from webapp.selectors.verdicts import Value
 from webapp.selectors.words import arm_name
 
 _SHOWN = 120  # characters of a question
@@ -42,6 +44,7 @@ class Figures:
     headlines: list[str]
     pairs: str
     chart: Intervals | None
+    grid: Grid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Line:
     version: int
     headline: str
     arm: str
-    value: comparisons.Value | None
+    value: Value | None
 
 
 def version_named(versions: Sequence[Version], text: str) -> Version:
@@ -98,15 +101,22 @@ def figures_of(experiment: Experiment, version: Version) -> Figures:
     stages = list(experiment.stages.filter(stage="train").order_by("position"))
     table = comparisons.table_of(experiment, version.comparison, measures)
     headlines = comparisons.headlines_of(version.comparison)
-    return Figures(version, table, measures, headlines, comparisons.pair_words(stages), _chart(version))
+    return Figures(
+        version, table, measures, headlines, comparisons.pair_words(stages), _chart(version),
+        grid_of(experiment, version.comparison),
+    )  # fmt: skip
 
 
-def choose(arms: Sequence[str], arm: str, against: str) -> Choice | None:
-    """The arms of an address, as far as they are measured; None when there are no two."""
+def choose(version: Version, arms: Sequence[str], arm: str, against: str) -> Choice | None:
+    """The cells of an address, as far as they are measured; None when there are no two.
+
+    Without one it is the search that the headline speaks of.
+    """
     present = list(arms)
     if len(present) < 2:
         return None
-    ours = arm if arm in present else present[-1]
+    usual = comparisons.best_known(version.comparison)
+    ours = next((one for one in (arm, usual) if one in present), present[-1])
     others = [one for one in present if one != ours]
     return Choice(ours, against if against in others else others[0])
 
@@ -202,7 +212,7 @@ def _first_choice(rows: QuerySet[Experiment], project: Project) -> tuple[int | N
 
 
 def _chart(version: Version) -> Intervals | None:
-    means = [Mean(arm_name(arm), **version.arms[arm][MAIN]) for arm in ARMS if arm in version.arms]
+    means = [Mean(arm_name(arm), **version.arms[arm][MAIN]) for arm in in_order(version.arms)]
     return draw_intervals(
         key="means", title="How good the first ten results are (nDCG@10)",
         description="One line for each search: its mean over the test questions and the 95 % interval.", means=means,
@@ -212,8 +222,8 @@ def _chart(version: Version) -> Intervals | None:
 def _line(experiment: Experiment, project: Project, later: Rescoring | None) -> Line:
     comparison = later.comparison if later else experiment.comparison
     arms = comparison.get("arms", {})
-    arm = comparisons.best_known(arms) or next(iter(arms), "")
-    value = comparisons.Value(**arms[arm][MAIN]) if arm else None
+    arm = comparisons.best_known(comparison) or next(iter(arms), "")
+    value = Value(**arms[arm][MAIN]) if arm else None
     headline = comparisons.headlines_of(comparison)[0]
     is_pinned = experiment.pk == project.baseline_id
     return Line(experiment, is_pinned, later.number if later else 0, headline, arm_name(arm), value)

@@ -6,51 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, BI_ENCODER, BM25, cell, read_cell, untrained
+from webapp.cells import in_order, is_trained, wanted
 from webapp.models import Experiment, StageRun
-from webapp.selectors.words import arm_name
+from webapp.selectors.verdicts import Value, Verdict, read_verdict, verdict_of
+from webapp.selectors.words import arm_name, duration, family_name, short_name, size, stage_name
 
 MAIN = "nDCG@10"
 MEASURES = ("nDCG@10", "RR@10", "R@100")
 ALL_MEASURES = ("nDCG@10", "RR@10", "R@100", "AP")
 JUDGED = "Judged@10"
-BASELINES = ("bm25", "zero_shot")
 _FEW = 30  # test queries below which a verdict needs a clear interval (sptar_engine.evaluation.compare)
-_FULL_NAMES = {"bm25": "keyword search (BM25)", "zero_shot": "the untrained model"}
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A mean over the test examples with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How an arm stands against another one. `state` is better, worse or open."""
-
-    other: str
-    difference: str
-    low: str
-    high: str
-    p: str
-    t_p: str
-    state: str
-    words: str
+_MIB = 2**20
+_FULL_NAMES = {
+    "bm25": "keyword search (BM25)", "zero_shot": "the untrained model", "zero_shot/hybrid": "the untrained hybrid",
+}  # fmt: skip
+_COLUMNS = {BM25: arm_name(BM25), "untrained": arm_name("zero_shot")}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An arm of the table."""
+    """A search of the table: `arm` is the name of its cell (webapp.cells)."""
 
     arm: str
     name: str
     values: list[Value | None]
     verdicts: list[Verdict | None]
     training: list[str]
+    cost: str
+    """Time and memory that it took to make, in words; empty where nobody measured them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +47,36 @@ class Table:
     queries: int
     headline: str
     caution: str
+    notes: list[str]
+    """What steps warned of, such as a teacher that was not fit to teach."""
 
 
 def table_of(
     experiment: Experiment, comparison: Mapping[str, Any] | None = None, measures: Sequence[str] = MEASURES
 ) -> Table | None:
-    """The comparison of the arms that are measured, baselines first; None before there is one.
+    """The comparison of the searches that are measured, baselines first; None before there is one.
 
-    `comparison` is that of other judgements than the experiment's first ones.
+    Each stands against keyword search and against the untrained search of its own kind, as far as these are measured.
+    `waiting` names the cells that were asked for and are not there. `comparison` is that of other judgements than the
+    experiment's first ones.
     """
-    arms: Mapping[str, Any] = (experiment.comparison if comparison is None else comparison).get("arms", {})
-    present = [arm for arm in ARMS if arm in arms]
+    known = experiment.comparison if comparison is None else comparison
+    arms: Mapping[str, Any] = known.get("arms", {})
+    present = in_order(arms)
     if not present:
         return None
-    baselines = [arm for arm in BASELINES if arm in present]
-    rows = [_row(arm, arms[arm], baselines, measures) for arm in present]
+    columns = [kind for kind in (BM25, "untrained") if any(_baseline(kind, name) in arms for name in present)]
+    rows = [_row(name, arms, columns, measures) for name in present]
     queries = queries_of(arms) or experiment.counts.get("test", 0)
     few = f"Only {queries} test examples: a verdict needs a clear interval." if queries < _FEW else ""
     return Table(
         rows=rows,
-        others=[arm_name(arm) for arm in baselines],
-        waiting=[arm_name(arm) for arm in experiment.arms if arm not in arms],
+        others=[_COLUMNS[kind] for kind in columns],
+        waiting=[arm_name(name) for name in wanted(experiment.arms, experiment.families) if name not in arms],
         queries=queries,
-        headline=_headline(arms, present),
+        headline=_headline(known),
         caution=few,
+        notes=[_note(one) for one in known.get("notes", ())],
     )
 
 
@@ -95,19 +85,58 @@ def queries_of(arms: Mapping[str, Any]) -> int:
     return next((one["queries"] for arm in arms.values() for one in arm["versus"].values()), 0)
 
 
-def best_known(arms: Mapping[str, Any]) -> str:
-    """The arm that the sentences speak of: the trained one that can be downloaded; empty before one is measured.
+def best_known(comparison: Mapping[str, Any]) -> str:
+    """The cell that the sentences speak of: the last arm's, whose models can be downloaded; empty before one is there.
 
-    It is not picked by its result: the best of several on the test examples would look better than it is.
+    Of its families it is the one that was best on the held-out examples. It is not picked by its result: the best of
+    several on the test examples would look better than it is.
     """
-    trained = [arm for arm in ARMS if arm in arms and ARMS[arm].trains]
-    return trained[-1] if trained else ""
+    trained = [name for name in in_order(comparison.get("arms", {})) if is_trained(name)]
+    if not trained:
+        return ""
+    arm = read_cell(trained[-1]).arm
+    own = [name for name in trained if read_cell(name).arm == arm]
+    best = chosen_of(comparison, arm)
+    return best if best in own else own[0]
+
+
+def usual_cell(experiment: Experiment, names: Sequence[str]) -> str:
+    """Of several cells of an experiment the one that somebody most likely means; empty when there is none.
+
+    That is the one the sentences speak of, before it is measured the first family of the last arm.
+    """
+    best = best_known(experiment.comparison)
+    if best in names:
+        return best
+    return next((name for name in names if read_cell(name).arm == read_cell(names[-1]).arm), "")
+
+
+def chosen_families(comparison: Mapping[str, Any]) -> Mapping[str, Any]:
+    """By arm its values on the held-out examples by family, and the family that was best there."""
+    found: Mapping[str, Any] = comparison.get("families", {})
+    return found
+
+
+def chosen_of(comparison: Mapping[str, Any], arm: str) -> str:
+    """The cell of an arm whose family was best on the held-out examples; empty while nobody knows."""
+    family = chosen_families(comparison).get(arm, {}).get("chosen")
+    return cell(arm, family) if family else ""
+
+
+def baselines_of(name: str, arms: Mapping[str, Any]) -> list[str]:
+    """The measured searches without training that a cell stands against: keyword search, the untrained of its kind."""
+    return [other for other in (BM25, untrained_of(name)) if other in arms and other != name]
+
+
+def untrained_of(name: str) -> str:
+    """The search without training that a cell is compared with: of a hybrid the untrained hybrid."""
+    return untrained(read_cell(name).family)
 
 
 def sentence_against(arms: Mapping[str, Any], arm: str, other: str) -> str:
     """How an arm stands against another one, with the numbers and the verdict."""
     versus, ours, theirs = arms[arm]["versus"][other], arms[arm][MAIN]["mean"], arms[other][MAIN]["mean"]
-    state, words = read_verdict(versus, trained=_is_trained(arms[arm]) or other != "zero_shot")
+    state, words = read_verdict(versus, trained=has_learned(arms[arm]) or is_trained(other) or other == BM25)
     named = _FULL_NAMES.get(other, f"“{arm_name(other)}”")
     numbers = (
         f"{MAIN} {ours:.3f} against {theirs:.3f}, {versus['difference']:+.3f}, 95 % between {versus['low']:+.3f} and "
@@ -121,10 +150,11 @@ def sentence_against(arms: Mapping[str, Any], arm: str, other: str) -> str:
 def headlines_of(comparison: Mapping[str, Any]) -> list[str]:
     """One sentence against each baseline, keyword search first; what is missing is said."""
     arms: Mapping[str, Any] = comparison.get("arms", {})
-    arm = best_known(arms)
-    if not arm or not any(other in arms for other in BASELINES):
+    arm = best_known(comparison)
+    others = baselines_of(arm, arms)
+    if not arm or not others:
         return ["The trained search models are not measured yet."]
-    return [sentence_against(arms, arm, other) for other in BASELINES if other in arms]
+    return [sentence_against(arms, arm, other) for other in others]
 
 
 def pair_words(stages: Sequence[StageRun]) -> str:
@@ -150,66 +180,69 @@ def pair_words(stages: Sequence[StageRun]) -> str:
 
 def short(experiment: Experiment, comparison: Mapping[str, Any] | None = None) -> str:
     """The result in a few words, for a list; empty before there is one."""
-    arms: Mapping[str, Any] = (comparison or experiment.comparison).get("arms", {})
-    arm = best_known(arms)
-    if not arm or "zero_shot" not in arms:
+    found = comparison or experiment.comparison
+    arms: Mapping[str, Any] = found.get("arms", {})
+    arm = best_known(found)
+    if not arm or untrained_of(arm) not in arms:
         return ""
-    versus = arms[arm]["versus"]["zero_shot"]
-    return f"{versus['difference']:+.3f} against untrained: {versus['verdict']}"
+    versus = arms[arm]["versus"][untrained_of(arm)]
+    family = read_cell(arm).family
+    whose = "" if family == BI_ENCODER else f"{family_name(family)}: "
+    return f"{whose}{versus['difference']:+.3f} against untrained: {versus['verdict']}"
 
 
-def read_verdict(versus: Mapping[str, Any], *, trained: bool = True) -> tuple[str, str]:
-    """State and words of one comparison: better or worse only where it is likely real."""
-    if versus["verdict"] == "better":
-        return ("better", "better: likely real") if trained else ("open", "kept the untrained model: not better")
-    if versus["verdict"] == "worse":
-        return "worse", "worse: likely real"
-    needed = versus["queries_needed"]
-    if needed is None:
-        return "open", "equal on these examples"
-    more = needed - versus["queries"]
-    return "open", f"cannot tell: about {more:,} more test examples needed" if more > 0 else "cannot tell yet"
-
-
-def verdict_of(other: str, versus: Mapping[str, Any], *, trained: bool = True) -> Verdict:
-    """One comparison for a table."""
-    state, words = read_verdict(versus, trained=trained)
-    numbers = [f"{versus[name]:+.3f}" for name in ("difference", "low", "high")]
-    return Verdict(other, *numbers, write_p(versus["p"]), write_p(versus["t_p"]), state, words)
-
-
-def write_p(p: float) -> str:
-    """A p-value in three digits; a very small one is not zero."""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
-def _row(arm: str, found: Mapping[str, Any], baselines: list[str], measures: Sequence[str]) -> Row:
+def _row(name: str, arms: Mapping[str, Any], columns: Sequence[str], measures: Sequence[str]) -> Row:
+    found = arms[name]
     values = [Value(**found[measure]) if measure in found else None for measure in measures]
-    trained = _is_trained(found)
-    verdicts = [
-        verdict_of(arm_name(other), found["versus"][other], trained=trained or other != "zero_shot")
-        if other in found["versus"]
-        else None
-        for other in baselines
-    ]
-    return Row(arm, arm_name(arm), values, verdicts, [one["sentence"] for one in found.get("training", [])])
+    verdicts = [_against(name, _baseline(kind, name), found) for kind in columns]
+    return Row(
+        name, arm_name(name), values, verdicts, [one["sentence"] for one in found.get("training", [])], _cost(found)
+    )
 
 
-def _is_trained(found: Mapping[str, Any]) -> bool:
-    """False when every training of an arm kept the untrained model."""
+def _cost(found: Mapping[str, Any]) -> str:
+    words = [duration(found["seconds"])] if found.get("seconds") else []
+    if found.get("peak_mib"):
+        words.append(f"{size(found['peak_mib'] * _MIB)} of memory")
+    return ", ".join(words)
+
+
+def _note(text: str) -> str:
+    """A warning of the engine, the step that it names in our words."""
+    step, colon, rest = text.partition(": ")
+    stage, _, name = step.partition(".")
+    whose = short_name(name.partition(".")[0])
+    return f"{stage_name(stage)}, {whose}: {rest}" if colon and name else text
+
+
+def _baseline(kind: str, name: str) -> str:
+    """The search that a cell stands against in a column of the table."""
+    return BM25 if kind == BM25 else untrained_of(name)
+
+
+def _against(name: str, other: str, found: Mapping[str, Any]) -> Verdict | None:
+    if other == name or other not in found["versus"]:
+        return None
+    return verdict_of(arm_name(other), found["versus"][other], trained=has_learned(found) or other == BM25)
+
+
+def has_learned(found: Mapping[str, Any]) -> bool:
+    """False when every training of a cell kept the untrained model."""
     return not all(one["kept_untrained"] for one in found["training"]) if found.get("training") else True
 
 
-def _headline(arms: Mapping[str, Any], present: list[str]) -> str:
-    """How the arm that can be downloaded stands against the untrained base model, or what there is so far."""
-    last = best_known(arms)
-    if not last or "zero_shot" not in present:
+def _headline(comparison: Mapping[str, Any]) -> str:
+    """How the search that the sentences speak of stands against the untrained one, or what there is so far."""
+    arms = comparison["arms"]
+    last = best_known(comparison)
+    other = untrained_of(last)
+    if not last or other not in arms:
         return "The trained search models are not measured yet."
-    versus, ours, theirs = arms[last]["versus"]["zero_shot"], arms[last][MAIN]["mean"], arms["zero_shot"][MAIN]["mean"]
+    versus, ours, theirs = arms[last]["versus"][other], arms[last][MAIN]["mean"], arms[other][MAIN]["mean"]
     state, words = read_verdict(versus)
     finds = {"better": "finds better results than", "worse": "finds worse results than"}.get(state, "against")
     verdict = words.partition(": ")[2] if state != "open" else words
     return (
-        f"“{arm_name(last)}” {finds} the untrained model: {ours:.3f} against {theirs:.3f}, difference "
+        f"“{arm_name(last)}” {finds} {_FULL_NAMES[other]}: {ours:.3f} against {theirs:.3f}, difference "
         f"{versus['difference']:+.3f} (95 % between {versus['low']:+.3f} and {versus['high']:+.3f}): {verdict}."
     )

@@ -11,9 +11,10 @@ from typing import Any
 from webapp.charts import LineChart, Point, Series, draw_lines
 from webapp.models import CurvePoint, StageRun, State
 from webapp.selectors.thresholds import FEW_HELDOUT
-from webapp.selectors.words import arm_name, plural, repeat_of
+from webapp.selectors.words import arm_name, plural, stage_title, turn_of
 
 _MEASURE = "dev_nDCG@10"
+_AROUND = frozenset({"mine", "teach", "fuse"})
 _MOST_POINTS = 20_000  # that are read for a page; of a stage webapp.jobs.curves keeps about 500
 _MOST_NATS = 20.0  # of a loss that is drawn: beyond, a line says nothing but "far off"
 
@@ -35,6 +36,8 @@ class Training:
     loss: LineChart | None
     sentences: list[tuple[str, str]]
     running: list[str]
+    around: list[tuple[str, str]]
+    """What hard negatives, teachers and hybrids came to, in a sentence by the title of the step."""
 
 
 def tuning(stage: StageRun) -> Curve:
@@ -78,15 +81,15 @@ def read_passes(held_out: Mapping[float, float], *, is_over: bool) -> str:
 
 
 def training(stages: Sequence[StageRun]) -> Training:
-    """The curves of the trainings among `stages`: one line for each arm, its first repeat."""
+    """The curves of the trainings among `stages`: one line for each search model, its first repeat."""
     trainings = [stage for stage in stages if stage.stage == "train"]
     points = _points(trainings)
     held_out: list[Series] = []
     loss: list[Series] = []
     for stage in trainings:
-        if repeat_of(stage):
+        if turn_of(stage):
             continue  # a repeat with another seed has its sentence below the chart
-        name = arm_name(stage.arms[0])
+        name = arm_name(stage.cell)
         held_out.append(Series(name, _column(points[stage.pk], "step", _MEASURE)))
         loss.append(Series(name, _column(points[stage.pk], "step", "loss")))
     return Training(
@@ -108,13 +111,17 @@ def training(stages: Sequence[StageRun]) -> Training:
         ),
         sentences=[(_label(stage), stage.metrics["sentence"]) for stage in trainings if "sentence" in stage.metrics],
         running=[f"{_label(stage)}: {stage.message}" for stage in trainings if stage.state == State.RUNNING],
+        around=[
+            (stage_title(stage), stage.metrics["sentence"])
+            for stage in stages
+            if stage.stage in _AROUND and "sentence" in stage.metrics
+        ],
     )
 
 
 def _label(stage: StageRun) -> str:
-    """Name of a training: its arm, and the number of the repeat."""
-    repeat = repeat_of(stage)
-    return f"{arm_name(stage.arms[0])}, repeat {repeat}" if repeat else arm_name(stage.arms[0])
+    """Name of a training: its search model, and the number of the repeat."""
+    return ", ".join([arm_name(stage.cell), *turn_of(stage)])
 
 
 def _points(stages: Sequence[StageRun]) -> dict[int, list[dict[str, Any]]]:

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from sptar_engine.agreement import CROSS_ENCODER_NEGATIVES
+from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER
 from sptar_engine.steps import Step
 from webapp.models import StageRun, State
 from webapp.selectors.models import ModelChoice
@@ -31,8 +33,15 @@ _GIB = 2**30
 
 # Seconds per unit with the bundled models on 2 CPU cores (docs/results.md), until this machine has its own.
 MEASURED = {
-    "prepare": 0.0005, "tune": 0.20, "select": 0.25, "generate": 0.25, "filter": 0.003, "train": 0.022,
-    "evaluate.bm25": 0.0016, "evaluate.dense": 0.020, "package": 16.0,
+    "prepare": 0.0005, "tune": 0.20, "select": 0.25, "generate": 0.25, "filter": 0.003, "filter.round_trip": 0.020,
+    "mine": 0.020, "mine.bm25": 0.003, "teach.cross_encoder": 0.025, "teach.self": 0.020, "teach.likelihood": 0.25,
+    "train": 0.022, "train.late_interaction": 0.026, "train.cross_encoder": 0.025, "train.sparse": 0.026,
+    "train.adapter": 0.020, "fuse": 0.020, "evaluate.bm25": 0.0016, "evaluate.dense": 0.020,
+    "evaluate.late_interaction": 0.026, "evaluate.cross_encoder": 0.025, "evaluate.sparse": 0.026,
+    "evaluate.hybrid": 0.022, "package": 16.0,
+}  # fmt: skip
+_WITHOUT_MODEL: Mapping[str, tuple[str, ...]] = {
+    "retriever": ("bm25",), "method": ("bm25", "likelihood"), "source": ("bm25",), "teacher": ("cross_encoder", "self"),
 }  # fmt: skip
 _PEAK = 4.7 * _GIB  # bytes of memory of a whole experiment with the bundled models (docs/results.md)
 
@@ -152,23 +161,63 @@ def units(
     if stage == "generate":
         return float(found.get("documents", min(config["documents"], documents)) * config["queries"])
     if stage == "filter":
-        return float(found.get("total", kept / _KEPT))
+        encoded = documents if config.get("method") == "round_trip" else 0
+        return float(found.get("total", kept / _KEPT) + encoded)
+    pairs = found.get("seed_pairs", counts.get("train_pairs", 0)) + found.get("weak_pairs", kept)
+    if stage == "mine":
+        return float(documents + found.get("queries", pairs))
+    if stage == "teach":
+        return _taught(config, found.get("documents", pairs * config["documents"]), documents, dev)
     if stage == "train":
-        pairs = found.get("seed_pairs", counts.get("train_pairs", 0)) + found.get("weak_pairs", kept)
-        searched = dev + (min(config["dev_pool"], documents) or documents)
-        mixes = sum(float(share) < 1 for share in str(config["mixes"]).split(","))
-        return float(_BACKWARD * pairs * config["epochs"] + searched * (1 + config["evaluations"] + mixes))
+        return _trained(config, pairs, documents, dev)
+    if stage == "fuse":
+        return float(dev + _dev_documents(config, documents))
+    if config.get("retriever") == "cross_encoder":
+        return float(counts.get("test", 0) * min(config["rerank_depth"], documents))
     return 1.0 if stage == "package" else float(documents)
 
 
+def _trained(config: Mapping[str, Any], pairs: float, documents: int, dev: int) -> float:
+    """Of a training: what it learns from, and the searches in which its versions are measured."""
+    mixes = sum(float(share) < 1 for share in str(config["mixes"]).split(","))
+    looks = 1 + config["evaluations"] + mixes
+    family = config.get("family", BI_ENCODER)
+    if family == "adapter":  # the base reads each text once, and the layer behind it costs nothing
+        return float(pairs + dev + _dev_documents(config, documents))
+    read = 1 + config.get("negatives", 0)
+    if family == CROSS_ENCODER:
+        read = 1 + max(CROSS_ENCODER_NEGATIVES, config["negatives"])
+        return float(_BACKWARD * pairs * read * config["epochs"] + looks * dev * config["rerank_depth"])
+    return float(_BACKWARD * pairs * read * config["epochs"] + looks * (dev + _dev_documents(config, documents)))
+
+
+def _taught(config: Mapping[str, Any], scored: float, documents: int, dev: int) -> float:
+    """Of a teacher: the documents of the queries that it scores, and its own examination."""
+    if config["teacher"] == "self":  # it turns texts into vectors, each once
+        return float(documents + scored / config["documents"] + dev)
+    return float(scored + dev * min(config["rerank_depth"], documents))
+
+
+def _dev_documents(config: Mapping[str, Any], documents: int) -> int:
+    return min(config["dev_pool"], documents) or documents
+
+
 def kind_of(stage: str, config: Mapping[str, Any]) -> str:
-    """What is measured together: the stage, and of an evaluation what ranks."""
-    return f"evaluate.{config['retriever']}" if stage == "evaluate" else stage
+    """What is measured together: the stage, and what does the work where that can be different things."""
+    variants = {
+        "evaluate": config.get("retriever"),
+        "teach": config.get("teacher"),
+        "train": config.get("family"),
+        "filter": config.get("method"),
+        "mine": config.get("source"),
+    }
+    kind = f"{stage}.{variants.get(stage)}"
+    return kind if kind in MEASURED else stage
 
 
 def model_of(config: Mapping[str, Any]) -> str:
     """The model that decides about a stage's speed, or an empty name. BM25 and packaging have none."""
-    if config.get("retriever") == "bm25" or "language_model" in config:
+    if "language_model" in config or any(config.get(option) in values for option, values in _WITHOUT_MODEL.items()):
         return ""
     return str(config.get("model") or config.get("base") or "")
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.http import urlencode
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, read_cell
+from webapp.cells import in_order
 from webapp.models import Experiment, StageRun, State
 
 
@@ -27,13 +29,13 @@ def links_of(experiment: Experiment, stages: Sequence[StageRun]) -> list[Link]:
     slug, number = experiment.project.slug, experiment.number
     written = _last_arm("generate", done)
     filtered = _last_arm("filter", done)
-    trained = _last_arm("train", done)
+    trained = _usual_cell(stages)
     return [
         _link("Review", "card-checklist", "review_batch", [slug, number, written], written, "no questions yet"),
         _link("Filter", "filter", "filter", [slug, number, filtered], filtered, "not filtered yet"),
         _link("Compare", "bar-chart-line", "experiment_compare", [slug, number], experiment.comparison, "not measured"),
         _link("Playground", "search", "playground", [slug], trained, "nothing trained yet",
-              f"?run={number}&arm={trained}"),
+              f"?{urlencode({'run': number, 'arm': trained})}"),
         _link("Download", "download", "download", [slug], True, "", f"?experiment={number}"),
         _link("Learning curve", "activity", "learning_curve", [slug, experiment.series], True, "")
         if experiment.series
@@ -43,6 +45,12 @@ def links_of(experiment: Experiment, stages: Sequence[StageRun]) -> list[Link]:
 
 def _link(name: str, icon: str, route: str, args: list[str | int], is_ready: object, why: str, query: str = "") -> Link:
     return Link(name, icon, reverse(route, args=args) + query) if is_ready else Link(name, icon, "", why)
+
+
+def _usual_cell(stages: Sequence[StageRun]) -> str:
+    """The trained search model of the arm that is downloaded, its bi-encoder first; empty when none is trained."""
+    trained = in_order(stage.cell for stage in stages if stage.stage == "train" and stage.state == State.DONE)
+    return next((name for name in trained if read_cell(name).arm == read_cell(trained[-1]).arm), "")
 
 
 def _last_arm(stage: str, done: set[tuple[str, str]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +10,23 @@ from typing import Any
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from sptar_engine.arms import ARMS
-from webapp.experiment_words import SHORT_STAGE_WORDS
 from webapp.models import Errand, Experiment, Project, Rescoring, StageRun, State
 from webapp.selectors import estimates
 from webapp.selectors.comparisons import short
 from webapp.selectors.failures import Failure, failure_of
 from webapp.selectors.models import choices
-from webapp.selectors.words import arm_name, duration, plural, preset_name, repeat_of, size, stage_title, time_range
+from webapp.selectors.words import (
+    duration,
+    plural,
+    preset_name,
+    size,
+    stage_title,
+    time_range,
+)
 
 PAGE = 20
-_COLUMNS = ("prepare", "tune", "select", "generate", "filter", "train", "evaluate", "package")
 _LOG = 40  # lines
 _NEVER = datetime.min.replace(tzinfo=UTC)
-SHARED = "For all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +47,6 @@ class Line:
     result: str
     done: int
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A stage in the graph."""
-
-    stage: StageRun
-    name: str
-    column: int
-    state: State
-    repeat: str
-    percent: int | None
-    left: str
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The stages of an arm, those shared by all arms apart."""
-
-    name: str
-    cells: list[Cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +132,6 @@ def standing_of(experiment: Experiment, stages: Sequence[StageRun]) -> Standing:
     )
 
 
-def graph_of(stages: Sequence[StageRun]) -> list[Row]:
-    """The stages by arm: a row for what all share, then a row for each arm."""
-    rows: dict[str, list[Cell]] = defaultdict(list)
-    for stage in stages:
-        rows[SHARED if stage.stage == "prepare" else stage.arms[0]].append(_cell(stage))
-    order = [SHARED, *ARMS]
-    return [Row(name if name == SHARED else arm_name(name), rows[name]) for name in order if name in rows]
-
-
 def log_of(stages: Sequence[StageRun]) -> list[LogLine]:
     """What happened when, newest first: beginnings, ends, restarts and what each running stage says."""
     lines: list[LogLine] = []
@@ -190,21 +161,6 @@ def left_words(stage: StageRun | Errand) -> str:
         return ""
     elapsed = (timezone.now() - stage.started_at).total_seconds()
     return f"about {duration(elapsed * (stage.total - stage.done) / stage.done)} left"
-
-
-def _cell(stage: StageRun) -> Cell:
-    state = State(stage.state)
-    done = state == State.DONE
-    return Cell(
-        stage=stage,
-        name=SHORT_STAGE_WORDS[stage.stage],
-        column=_COLUMNS.index(stage.stage) + 1,
-        state=state,
-        repeat=repeat_of(stage),
-        percent=round(100 * stage.done / stage.total) if state == State.RUNNING and stage.total else None,
-        left=left_words(stage),
-        result=result_words(stage.stage, stage.metrics) if done else "",
-    )
 
 
 def _sentence(
@@ -276,7 +232,14 @@ _RESULTS = {
     "select": lambda m: f"best of {m['candidates']}: surprise {m['heldout_perplexity']:.1f}",
     "generate": lambda m: f"{m['queries']:,} questions for {m['documents']:,} documents",
     "filter": lambda m: f"{m['kept']:,} of {m['total']:,} kept ({m['kept_share']:.0%})",
+    "mine": lambda m: f"{m['kept']:,} hard negatives for {m['queries']:,} questions",
+    "teach": lambda m: (
+        f"orders documents {m['dev_nDCG@10_bm25']:.3f} → {m['dev_nDCG@10']:.3f} (held-out nDCG@10)"
+        if m["teaches"]
+        else "no better than keyword search, so it does not teach"
+    ),
     "train": _train_words,
+    "fuse": lambda m: f"first ten results {m['dev_nDCG@10_dense']:.3f} → {m['dev_nDCG@10']:.3f} (held-out nDCG@10)",
     "evaluate": lambda m: f"first ten results {m['nDCG@10']:.3f} (nDCG@10)",
     "package": lambda m: f"{size(m['bytes'])}, checked",
 }

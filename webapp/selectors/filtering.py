@@ -13,7 +13,7 @@ from webapp.forms.feedback import MAX_K
 from webapp.marks import Part, around, mark
 from webapp.models import Document, Experiment, StageRun, State, WeakQuery
 from webapp.selectors.artifacts import value_of
-from webapp.selectors.questions import REASONS, THRESHOLD
+from webapp.selectors.questions import REASONS, THRESHOLD, method_of
 from webapp.selectors.review_batches import Batch
 from webapp.selectors.words import plural
 
@@ -86,6 +86,19 @@ def stages_of(batch: Batch) -> tuple[StageRun | None, StageRun | None]:
     return found.get("generate"), found.get("filter")
 
 
+def why_no_threshold(filtered: StageRun | None) -> str:
+    """Why there is no threshold to try, where something else than keyword search decides; empty otherwise."""
+    method = method_of(filtered.config) if filtered else "bm25"
+    if method == "bm25":
+        return ""
+    kept = "a question was kept" if method == "round_trip" else "questions were kept"
+    how = {
+        "round_trip": "if search by meaning found its own document",
+        "likelihood": "that the question writer itself found likeliest",
+    }[method]
+    return f"Here {kept} {how}. Keyword search decided nothing, so there is no threshold to try."
+
+
 def curve_of(experiment: Experiment, filtered: StageRun) -> list[int]:
     """How many questions each threshold from 1 on keeps; empty when the file is not there any more."""
     found = value_of(experiment.project, filtered, CURVE_FILE) or {}
@@ -97,7 +110,8 @@ def what_if(experiment: Experiment, generated: StageRun, filtered: StageRun, k: 
 
     A `k` out of range is the nearest one within it.
     """
-    kept_by_k = curve_of(experiment, filtered) if filtered.state == State.DONE else []
+    is_there = filtered.state == State.DONE and not why_no_threshold(filtered)
+    kept_by_k = curve_of(experiment, filtered) if is_there else []
     if not kept_by_k:
         return None
     most = min(MAX_K, len(kept_by_k))

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from sptar_engine.arms import cell
 from sptar_engine.artifacts import read_json
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import METRICS_FILE
 from webapp.charts import LineChart, Series, draw_lines
 from webapp.models import Change, Experiment, Project, State
-from webapp.selectors.comparisons import MAIN
+from webapp.selectors.comparisons import MAIN, untrained_of
 from webapp.selectors.measured import Version, evaluations, scores_of, versions_of
 from webapp.selectors.words import arm_name, plural
 
@@ -99,7 +100,7 @@ def list_curves(project: Project) -> list[Listed]:
         found.setdefault(row.series, []).append(row)
     return [
         Listed(
-            series, arm_name(several[0].arms[-1]), sorted(_size(row) for row in several),
+            series, arm_name(_cell(several[0])), sorted(_size(row) for row in several),
             sum(row.state == State.DONE for row in several), several[-1],
         )
         for series, several in list(found.items())[:_LISTED]
@@ -114,7 +115,7 @@ def curve_of(project: Project, series: str) -> Curve | None:
         return None
     for row in experiments:
         row.project = project
-    arm = experiments[0].arms[-1]
+    arm = _cell(experiments[0])
     versions, is_mixed = _versions(experiments)
     points = [_point(row, version, arm) for row, version in zip(experiments, versions, strict=True)]
     measured = [point for point in points if point.mean is not None]
@@ -160,6 +161,11 @@ def student_t(freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
+def _cell(experiment: Experiment) -> str:
+    """The search whose curve it is; a hybrid stands behind the bi-encoder that it is made of."""
+    return cell(experiment.arms[-1], experiment.families[-1])
+
+
 def _size(experiment: Experiment) -> int:
     return int(experiment.counts.get("train", 0))
 
@@ -175,7 +181,7 @@ def _point(experiment: Experiment, version: Version, arm: str) -> Point:
     size, arms = _size(experiment), version.arms
     if experiment.state != State.DONE or MAIN not in arms.get(arm, {}):
         return Point(size, experiment, version)
-    found, base = arms[arm][MAIN], arms.get("zero_shot", {}).get(MAIN, {})
+    found, base = arms[arm][MAIN], arms.get(untrained_of(arm), {}).get(MAIN, {})
     repeats = _repeats(experiment, arm) if experiment.seeds > 1 and not version.number else []
     return Point(size, experiment, version, found["mean"], found["low"], found["high"], base.get("mean"), repeats)
 

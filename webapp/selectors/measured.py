@@ -9,18 +9,18 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-from sptar_engine.arms import ARMS
 from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import METRICS_FILE, RUN_FILE
 from sptar_engine.records import Qrels
 from webapp import places
+from webapp.cells import in_order
 from webapp.models import Experiment, Rescoring, StageRun, State
 from webapp.selectors.artifacts import stage_folder
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""`[arm][measure][query_id]`, averaged over the repeats of an arm."""
+"""`[cell][measure][query_id]`, averaged over the repeats of a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Version:
 
     @property
     def arms(self) -> Mapping[str, Any]:
-        """What is known of each arm."""
+        """What is known of each cell (webapp.cells)."""
         found: Mapping[str, Any] = self.comparison.get("arms", {})
         return found
 
@@ -77,17 +77,17 @@ def scores_of(experiment: Experiment, version: Version) -> Scores:
 
 
 def evaluations(experiment: Experiment) -> dict[str, list[Path]]:
-    """Folders of the finished evaluations by arm, baselines first, one for each repeat of a training."""
+    """Folders of the finished evaluations by cell, baselines first, one for each repeat of a training."""
     found: dict[str, list[Path]] = {}
     stages = experiment.stages.filter(stage="evaluate", state=State.DONE).order_by("position")
-    for stage in stages.only("arms", "folder", "state", "stage"):
+    for stage in stages.only("arms", "family", "folder", "state", "stage"):
         if folder := stage_folder(experiment.project, stage):
-            found.setdefault(stage.arms[0], []).append(folder)
-    return {arm: found[arm] for arm in ARMS if arm in found}
+            found.setdefault(stage.cell, []).append(folder)
+    return {name: found[name] for name in in_order(found)}
 
 
 def runs_of(experiment: Experiment) -> dict[str, list[Path]]:
-    """Run files of the finished evaluations by arm."""
+    """Run files of the finished evaluations by cell."""
     return {arm: [folder / RUN_FILE for folder in folders] for arm, folders in evaluations(experiment).items()}
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sptar_engine.arms import CROSS_ENCODER
 from sptar_engine.steps import Step
 from webapp.forms.experiments import ExperimentForm
 from webapp.models import Project
 from webapp.selectors.estimates import Estimate, estimate
+from webapp.selectors.fits import misfit, warnings_of
 from webapp.selectors.models import choices
 from webapp.selectors.queues import queue_view
 from webapp.selectors.readiness import Readiness, Remark, readiness_of
@@ -44,7 +46,7 @@ def preview(project: Project, form: ExperimentForm) -> Preview:
     found = estimate(form.steps, readiness.counts, readiness.corpus_bytes, choices())
     return Preview(
         readiness=readiness,
-        remarks=[*readiness.remarks, *_room(found)],
+        remarks=[*readiness.remarks, *_room(found), *_fit(form, readiness), *_about_families(form, readiness.counts)],
         estimate=found,
         time=time_range(found.low, found.high),
         disk=f"about {size(found.disk.needed)}; {size(found.disk.free)} free",
@@ -67,6 +69,34 @@ def _room(found: Estimate) -> list[Remark]:
     return remarks
 
 
+def _fit(form: ExperimentForm, readiness: Readiness) -> list[Remark]:
+    """What does not fit the data; while there is too little data at all, that is said elsewhere."""
+    if any(remark.level == "bad" for remark in readiness.remarks):
+        return []
+    if problem := misfit(form.steps, readiness.counts):
+        return [Remark("bad", problem)]
+    return [Remark("warn", warning) for warning in warnings_of(form.steps, readiness.counts)]
+
+
+def _about_families(form: ExperimentForm, counts: Mapping[str, int]) -> list[Remark]:
+    """What somebody should know who has chosen these kinds of search models."""
+    remarks, families = [], form.cleaned_data["families"]
+    if not any(step.stage == "train" for step in form.steps):
+        return []
+    if "sparse" in families:
+        text = "Learned sparse trains a sparse autoencoder, unless the base model can fill in missing words (SPLADE)."
+        remarks.append(Remark("note", f"{text} The bundled one cannot."))
+    limit = next((step.config.as_dict()["exact_limit"] for step in form.steps if step.family == "late_interaction"
+                  and step.stage == "evaluate"), None)  # fmt: skip
+    if limit is not None and counts["documents"] > int(limit):
+        text = f"With more than {limit:,} documents late interaction puts the first results of another search in order"
+        remarks.append(Remark("note", f"{text} instead of searching all of them."))
+    if CROSS_ENCODER not in families and any(step.family == CROSS_ENCODER for step in form.steps):
+        text = "A cross-encoder is trained for each way of training, to teach the others; it is not compared."
+        remarks.append(Remark("note", text))
+    return remarks
+
+
 def _gets(steps: Sequence[Step]) -> list[str]:
     """What there is at the end."""
     gets = []
@@ -78,7 +108,12 @@ def _gets(steps: Sequence[Step]) -> list[str]:
     trainings = sum(step.stage == "train" for step in steps)
     if trainings:
         gets.append(f"{trainings} trained search {plural(trainings, 'model')}")
+    if any(step.stage == "fuse" and "train" in step.inputs for step in steps):
+        gets.append("the bi-encoders put together with keyword search, as suits your held-out examples best")
     gets.append("a comparison on your test examples, with intervals and a verdict")
-    if any(step.stage == "package" for step in steps):
-        gets.append("the trained search model as a file to download")
+    packages = sum(step.stage == "package" for step in steps)
+    if packages:
+        gets.append(
+            f"the trained search {plural(packages, 'model')} as {'a file' if packages == 1 else 'files'} to download"
+        )
     return gets

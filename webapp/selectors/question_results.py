@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import BM25
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import first_hits
 from webapp.models import Experiment, Judgement, Query
 from webapp.selectors import measured
-from webapp.selectors.comparisons import BASELINES, MAIN
+from webapp.selectors.comparisons import MAIN, untrained_of
 from webapp.selectors.hits import Card, cards_of
 from webapp.selectors.judgements import PLAYGROUND, counting, judgements_of
 from webapp.selectors.measured import Scores
@@ -73,7 +73,7 @@ class Results:
 
 
 Runs = Mapping[str, Sequence[Path]]
-"""Run files by arm (webapp.selectors.measured.runs_of)."""
+"""Run files by cell (webapp.selectors.measured.runs_of)."""
 
 
 def results_of(
@@ -98,15 +98,14 @@ def results_of(
 
 
 def arms_shown(runs: Runs, arm: str, against: str) -> list[str]:
-    """Keyword search, the untrained model and `arm`, as far as they are measured; `against` is among them."""
-    shown = list(dict.fromkeys(one for one in (*BASELINES, arm) if one in runs))
+    """Keyword search, the untrained search of its kind and `arm`, as far as measured; `against` is among them."""
+    shown = list(dict.fromkeys(one for one in (BM25, untrained_of(arm), arm) if one in runs))
     return shown if against in shown else [*(one for one in shown if one != arm), against, arm]
 
 
 def arm_choices(experiment: Experiment) -> list[tuple[str, str]]:
-    """The measured arms with their names."""
-    present = measured.runs_of(experiment)
-    return [(arm, arm_name(arm)) for arm in ARMS if arm in present]
+    """The measured cells with their names."""
+    return [(name, arm_name(name)) for name in measured.runs_of(experiment)]
 
 
 def _column(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from webapp.models import StageRun, State, User, Verdict, WeakQuery
-from webapp.selectors.questions import CLEANED_UP, dropped_by
+from webapp.selectors.questions import CLEANED_UP, dropped_by, threshold_in
 
 COLUMNS = (
     "question", "doc_id", "verdict", "reason", "kept", "generated", "arm", "rank", "loss", "dropped", "reviewer",
@@ -35,8 +35,7 @@ def question_rows(stage: StageRun) -> Iterator[Row]:
         unknown = {row["reviewer_id"] for row in some} - people.keys() - {None}
         people.update({user.pk: str(user) for user in User.objects.filter(pk__in=unknown)})
         for row in some:
-            if top_k is not None:
-                row["dropped"] = dropped_by(top_k, row["dropped"], row["rank"])
+            row["dropped"] = dropped_by(top_k, row["dropped"], row["rank"])
             yield _row(stage, row, people)
 
 
@@ -51,9 +50,9 @@ def is_kept(row: Row) -> bool:
 
 
 def _threshold(stage: StageRun) -> int | None:
-    """That of the experiment's filter of these questions; None while it has not run."""
+    """That of the experiment's filter of these questions; None while it has not run, and where it has none."""
     rows = StageRun.objects.filter(experiment=stage.experiment_id, stage="filter", state=State.DONE)
-    return next((row.config.get("top_k") for row in rows.only("arms", "config") if row.arms == stage.arms), None)
+    return next((threshold_in(row.config) for row in rows.only("arms", "config") if row.arms == stage.arms), None)
 
 
 def _row(stage: StageRun, row: dict[str, Any], people: dict[int, str]) -> Row:

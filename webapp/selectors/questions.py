@@ -28,17 +28,21 @@ REASONS = {
     "copy": "copies one of your examples",
     "duplicate": "the same question as another",
     "rank": "keyword search does not find its document",
+    "round_trip": "search by meaning does not find its document",
+    "likelihood": "the question writer finds it less likely than others",
 }
 """Why a question was dropped: while writing (sptar_engine.prompting.cleanup) and by the filter."""
 
-USABLE = ("", "copy", "duplicate", "rank")
+_BY_RULE = ("rank", "round_trip", "likelihood")  # what a filter decides by (sptar_engine.data.verdicts)
+
+USABLE = ("", "copy", "duplicate", *_BY_RULE)
 """What `WeakQuery.dropped` says of a question that a filter has seen, so that a person can bring it into a training."""
 
 CLEANED_UP = frozenset(REASONS) - {*USABLE}
 """Reasons of clean-up: no filter has seen such a question, and no training can use it."""
 
-THRESHOLD = ("", "rank")
-"""What `WeakQuery.dropped` says of a question that the threshold decides about; the other reasons stand."""
+THRESHOLD = ("", *_BY_RULE)
+"""What `WeakQuery.dropped` says of a question that a filter's rule decides about; the other reasons stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,35 @@ class Questions:
     sentence: str
 
 
-def kept_by(top_k: int) -> Q:
-    """The questions that a filter with this threshold keeps, whichever filter wrote `WeakQuery.dropped`."""
-    return Q(dropped__in=THRESHOLD, rank__lte=top_k)
+KEPT_WORDS = {
+    "bm25": "keyword search finds their own document",
+    "round_trip": "search by meaning finds their own document",
+    "likelihood": "the question writer finds them likeliest",
+}
+"""What is true of the questions that a filter keeps, by its method."""
 
 
-def dropped_by(top_k: int, dropped: str, rank: int | None) -> str:
+def method_of(config: Mapping[str, Any]) -> str:
+    """What decides in a filter with these settings: keyword search, before there were others to choose."""
+    return str(config.get("method", "bm25"))
+
+
+def threshold_in(config: Mapping[str, Any]) -> int | None:
+    """The threshold on BM25's ranks in the settings of a filter; None where something else decides."""
+    return int(config["top_k"]) if method_of(config) == "bm25" and "top_k" in config else None
+
+
+def kept_by(top_k: int | None) -> Q:
+    """The questions that a filter with this threshold keeps, whichever filter wrote `WeakQuery.dropped`.
+
+    Without a threshold it is what the newest filter said.
+    """
+    return Q(dropped="") if top_k is None else Q(dropped__in=THRESHOLD, rank__lte=top_k)
+
+
+def dropped_by(top_k: int | None, dropped: str, rank: int | None) -> str:
     """Why such a filter drops a question; empty when it keeps it."""
-    if dropped not in THRESHOLD:
+    if top_k is None or dropped not in THRESHOLD:
         return dropped
     return "" if rank is not None and rank <= top_k else "rank"
 
@@ -154,7 +179,7 @@ def _reasons(generated: Mapping[str, Any], filtered: Mapping[str, Any]) -> list[
     counts: dict[str, int] = {}
     if isinstance(by_reason := generated.get("dropped"), dict):
         counts.update(by_reason)
-    for name in ("copy", "duplicate", "rank"):
+    for name in ("copy", "duplicate", *_BY_RULE):
         counts[name] = counts.get(name, 0) + filtered.get(f"dropped_{name}", 0)
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return [Reason(REASONS.get(name, name), count) for name, count in ordered if count]
@@ -166,4 +191,4 @@ def _read_filter(filtered: StageRun | None) -> str:
     metrics = filtered.metrics
     kept, total = metrics.get("kept", 0), metrics.get("total", 0)
     share = f" ({kept / total:.0%})" if total else ""
-    return f"{kept:,} of {total:,} {plural(total, 'question')} kept{share}: keyword search finds their own document."
+    return f"{kept:,} of {total:,} {plural(total, 'question')} kept{share}: {KEPT_WORDS[method_of(filtered.config)]}."

@@ -9,9 +9,11 @@ from typing import Any
 
 from sptar_engine.configs import CONFIGS
 from sptar_engine.presets import PRESETS
+from webapp.forms.options import written
 from webapp.models import Experiment, StageRun, State
+from webapp.planning import asked_for
 from webapp.selectors.artifacts import value_of
-from webapp.selectors.words import arm_name, preset_name, stage_name
+from webapp.selectors.words import arm_name, family_name, preset_name, stage_name
 
 _BY_MACHINE = frozenset({"dtype", "threads"})
 
@@ -34,6 +36,7 @@ class Recipe:
 
     preset: str
     arms: list[str]
+    families: list[str]
     changed: list[Setting]
     every: list[Setting]
     machine: Mapping[str, Any]
@@ -58,6 +61,7 @@ def recipe_of(experiment: Experiment, stages: Sequence[StageRun]) -> Recipe:
     return Recipe(
         preset=preset_name(experiment.preset),
         arms=[arm_name(arm) for arm in experiment.arms],
+        families=[family_name(family) for family in experiment.families],
         changed=[one for one in changed if one.value != one.default],
         every=every,
         machine=experiment.machine,
@@ -71,16 +75,14 @@ def command_of(experiment: Experiment) -> str:
     place = f"projects/{experiment.project.slug}"
     words = [
         "sptar", "experiment", f"{place}/datasets/{experiment.dataset}", "--preset", experiment.preset,
-        "--arms", ",".join(experiment.arms), "--seeds", str(experiment.seeds),
-        "--out", f"{place}/by-hand-{experiment.number}",
+        "--arms", ",".join(experiment.arms), "--families", ",".join(experiment.families),
+        "--seeds", str(experiment.seeds), "--out", f"{place}/by-hand-{experiment.number}",
     ]  # fmt: skip
     if experiment.decisions:
         words += ["--decisions", f"{place}/decisions/{experiment.decisions}.jsonl"]
-    preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
-    for stage, values in experiment.settings.items():
+    for stage, values in asked_for(experiment.preset, experiment.settings).items():
         for option, value in values.items():
-            if value != preset.get(stage, {}).get(option):
-                words += ["--set", f"{stage}.{option}={value}"]
+            words += ["--set", f"{stage}.{option}={written(value)}"]
     return shlex.join(words)
 
 

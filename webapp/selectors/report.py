@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from webapp.cells import in_order
 from webapp.models import Experiment
 from webapp.selectors import comparison_page as page
 from webapp.selectors import measured
@@ -27,8 +28,7 @@ def report_html(experiment: Experiment, version: Version | None = None) -> str:
     version = version or measured.newest(experiment)
     stages = stages_of(experiment)
     figures = page.figures_of(experiment, version)
-    arms = list(version.arms)
-    choice = page.choose(arms, "", "")
+    choice = page.choose(version, in_order(version.arms), "", "")
     plot = None
     if choice:
         scores, questions = measured.scores_of(experiment, version), measured.questions_of(experiment)

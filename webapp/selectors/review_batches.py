@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from webapp.models import Experiment, Project, StageRun, State, WeakQuery
+from webapp.selectors.questions import threshold_in
 from webapp.selectors.words import arm_name
 
 _LATEST = 20  # experiments that can be chosen
@@ -24,9 +25,10 @@ class Batch:
     folder: str
     is_written: bool
     is_filtered: bool
-    """Whether BM25 has looked at them: ranks, risk and what is kept are known."""
-    top_k: int
-    """The threshold of this experiment's own filter; 0 while it has not run."""
+    """Whether a filter has looked at them: ranks, risk and what is kept are known."""
+    top_k: int | None
+    """The threshold of this experiment's own filter; 0 while it has not run, None where keyword search decides nothing.
+    """
 
     @property
     def project(self) -> Project:
@@ -106,7 +108,7 @@ def _stages(project: Project) -> QuerySet[StageRun]:
 
 def _batches(project: Project, stages: Sequence[StageRun]) -> list[Batch]:
     filtered = {
-        (row.experiment_id, arm): int(row.config.get("top_k", 0))
+        (row.experiment_id, arm): threshold_in(row.config)
         for row in stages
         for arm in row.arms
         if row.stage == "filter" and row.state == State.DONE

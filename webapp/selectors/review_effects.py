@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import BooleanField, Case, Count, Exists, OuterRef, QuerySet, Value, When
@@ -170,9 +170,10 @@ def retrained(batch: Batch) -> list[Retrained]:
 
 def _retrained(experiment: Experiment, arm: str, now: Mapping[str, int]) -> Retrained:
     assert experiment.based_on is not None
-    stages = {stage.step_id: stage for stage in experiment.stages.all()}
-    train, evaluate = stages.get(f"train.{arm}"), stages.get(f"evaluate.{arm}")
-    base = experiment.based_on.stages.filter(step_id=f"train.{arm}", state=State.DONE).first()
+    stages = {stage.step_id: stage for stage in experiment.stages.order_by("position")}
+    train = _training(arm, stages.values())
+    evaluate = stages.get(f"evaluate.{train.cell}") if train else None
+    base = _training(arm, experiment.based_on.stages.filter(stage="train", state=State.DONE).order_by("position"))
     arms = [stage for stage in stages.values() if stage.stage == "train" and DECISIONS in stage.inputs]
     alone = {stage.arms[0] for stage in arms} == {arm}
     return Retrained(
@@ -182,6 +183,11 @@ def _retrained(experiment: Experiment, arm: str, now: Mapping[str, int]) -> Retr
         is_measured=evaluate is not None and evaluate.state == State.DONE,
         is_current=alone and all(experiment.decision_counts.get(name, 0) == count for name, count in now.items()),
     )
+
+
+def _training(arm: str, stages: Iterable[StageRun]) -> StageRun | None:
+    """An arm's first training: whichever the search model, all learn from the same pairs."""
+    return next((stage for stage in stages if stage.stage == "train" and stage.arms[0] == arm), None)
 
 
 def _trained(train: StageRun, base: StageRun | None) -> str:

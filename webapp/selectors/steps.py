@@ -25,7 +25,7 @@ _WAITING, _READY, _RUNNING, _DONE, _ATTENTION, _OUTDATED = (
 _STAGES = {
     "tune": ("tune", "select"),
     "generate": ("generate", "filter"),
-    "train": ("train",),
+    "train": ("mine", "teach", "train", "fuse"),
     "compare": ("evaluate",),
     "download": ("package",),
 }

@@ -9,15 +9,17 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES
 from sptar_engine.serving.library import MAX_LENGTH
+from webapp.cells import is_trained
 from webapp.models import Experiment, Project, StageRun, State
 from webapp.places import store_folder
 from webapp.search import client
-from webapp.selectors.words import arm_name, repeat_of
+from webapp.selectors.words import arm_name, turn_of
 
 LISTED = 50
 """Trained models that a page offers, the newest first."""
+_SERVED = frozenset({BI_ENCODER, "adapter"})  # families whose models turn a text into one vector
 _FOLDER = "model"  # within a train stage's result (sptar_engine.stages.train)
 
 
@@ -27,7 +29,7 @@ class NotTrainedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """The search model that one arm of an experiment has trained; of several repeats the first, which is packed."""
+    """A search model that an experiment has trained; of several repeats the first, which is packed."""
 
     stage: StageRun
 
@@ -38,8 +40,18 @@ class TrainedModel:
 
     @property
     def arm(self) -> str:
-        """The arm that trained it."""
-        return str(self.stage.arms[0])
+        """Its cell (webapp.cells): the arm that trained it, and the family unless it is a bi-encoder."""
+        return self.stage.cell
+
+    @property
+    def family(self) -> str:
+        """What kind of search model it is."""
+        return self.stage.family or BI_ENCODER
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether the search service searches with this kind of search model."""
+        return self.family in _SERVED
 
     @property
     def name(self) -> str:
@@ -64,8 +76,12 @@ class TrainedModel:
 
     @property
     def after(self) -> str:
-        """What the search service calls the trained model. One with the untrained weights needs no index of its own."""
-        return self.before if self.kept_untrained else _reading(str(self.folder), self.stage.config)
+        """What the search service calls the trained model. One with the untrained weights needs no index of its own.
+
+        One of a kind that the service does not know is called as the untrained one, too.
+        """
+        has_own = self.can_be_tried and not self.kept_untrained
+        return _reading(str(self.folder), self.stage.config) if has_own else self.before
 
     @property
     def searches(self) -> list[str]:
@@ -74,20 +90,22 @@ class TrainedModel:
 
 
 def trained_models(project: Project) -> list[TrainedModel]:
-    """The models that may be tried, the newest experiment's first, and of each the packed one first. One query.
+    """The models, the newest experiment's first, and of each the packed arm's and its bi-encoder first. One query.
 
-    Points of learning curves stand after all others: they learned from fewer examples on purpose.
+    Points of learning curves stand after all others: they learned from fewer examples on purpose. What was trained
+    only to teach is left out.
     """
     rows = StageRun.objects.filter(experiment__project=project, stage="train", state=State.DONE).exclude(folder="")
     rows = rows.annotate(is_point=~Q(experiment__series="")).select_related("experiment")
     rows = rows.order_by("is_point", "-experiment__number", "-position")
-    found = [TrainedModel(_with(project, row)) for row in rows.defer(*_UNREAD)[: 3 * LISTED] if not repeat_of(row)]
-    return found[:LISTED]
+    read = [TrainedModel(_with(project, row)) for row in rows.defer(*_UNREAD)[: 6 * LISTED] if _is_result(row)]
+    read.sort(key=lambda one: (bool(one.experiment.series), -one.experiment.number, *_place(one)))
+    return read[:LISTED]
 
 
 def find_model(experiment: Experiment, arm: str) -> TrainedModel:
-    """The model of an arm. Raises NotTrainedError."""
-    if arm not in ARMS or not ARMS[arm].trains:
+    """The model of a cell. Raises NotTrainedError."""
+    if not is_trained(arm):
         raise NotTrainedError(f"“{arm[:40]}” trains no search model.")
     rows = StageRun.objects.filter(experiment=experiment, step_id=f"train.{arm}", state=State.DONE).exclude(folder="")
     row = rows.select_related("experiment", "experiment__project").first()
@@ -97,7 +115,7 @@ def find_model(experiment: Experiment, arm: str) -> TrainedModel:
 
 
 def trained_model(experiment: Experiment, arm: str) -> Path:
-    """The folder of the model of an arm. Raises NotTrainedError when there is none, or none on the disk any more."""
+    """The folder of the model of a cell. Raises NotTrainedError when there is none, or none on the disk any more."""
     folder = find_model(experiment, arm).folder
     if not folder.is_dir():
         raise NotTrainedError("The files of this search model are no longer on the disk. Run its experiment again.")
@@ -108,6 +126,16 @@ def _reading(retriever: str, config: dict[str, Any]) -> str:
     """A model reads as many tokens of a text as in its experiment, or its ranking would be another one."""
     tokens = int(config.get("max_length", MAX_LENGTH))
     return retriever if tokens == MAX_LENGTH else f"{retriever}:{tokens}"
+
+
+def _is_result(row: StageRun) -> bool:
+    """Whether a training is one that its experiment compares, not a repeat of one and not only a teacher's."""
+    return not turn_of(row) and (row.family or BI_ENCODER) in row.experiment.families
+
+
+def _place(model: TrainedModel) -> tuple[int, int]:
+    """The last arm first, which is packed; its families in their order."""
+    return -list(ARMS).index(model.stage.arms[0]), list(FAMILIES).index(model.family)
 
 
 def _with(project: Project, row: StageRun) -> StageRun:

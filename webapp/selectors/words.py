@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from webapp.experiment_words import ARM_WORDS, PRESET_WORDS, SHORT_ARM_WORDS, STAGE_WORDS
+from sptar_engine.arms import BI_ENCODER, read_cell
+from webapp.experiment_words import ARM_WORDS, FAMILY_WORDS, PRESET_WORDS, SHORT_ARM_WORDS, STAGE_WORDS
 from webapp.models import StageRun
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_FIRST_ROUND = ".first"
 
 
-def arm_name(arm: str) -> str:
-    """The name of an arm for people."""
-    return ARM_WORDS[arm].name if arm in ARM_WORDS else arm
+def arm_name(name: str) -> str:
+    """The name of an arm or a cell (webapp.cells) for people; the bi-encoder, the usual family, is not named."""
+    cell = read_cell(name)
+    shown = ARM_WORDS[cell.arm].name if cell.arm in ARM_WORDS else cell.arm
+    return shown if cell.family == BI_ENCODER else f"{shown}, {family_name(cell.family).lower()}"
+
+
+def family_name(family: str) -> str:
+    """The name of a kind of search models for people."""
+    return FAMILY_WORDS[family].name if family in FAMILY_WORDS else family
 
 
 def stage_name(stage: str) -> str:
@@ -23,15 +32,32 @@ def stage_title(stage: StageRun) -> str:
     name = stage_name(stage.stage)
     if stage.stage == "prepare":
         return name
+    whose = short_name(stage.cell)
+    return ", ".join([f"{name}: {whose}", *turn_of(stage)])
+
+
+def short_name(name: str) -> str:
+    """An arm or a cell in a word or two."""
+    cell = read_cell(name)
+    shown = SHORT_ARM_WORDS.get(cell.arm, cell.arm)
+    return shown if cell.family == BI_ENCODER else f"{shown}, {family_name(cell.family).lower()}"
+
+
+def turn_of(stage: StageRun) -> list[str]:
+    """Which of several trainings of one search model a stage belongs to, in words; empty for the only one."""
     repeat = repeat_of(stage)
-    whose = SHORT_ARM_WORDS.get(stage.arms[0], stage.arms[0])
-    return f"{name}: {whose}, repeat {repeat}" if repeat else f"{name}: {whose}"
+    return [*([f"repeat {repeat}"] if repeat else []), *(["first round"] if is_first_round(stage) else [])]
 
 
 def repeat_of(stage: StageRun) -> str:
-    """The number of a repeat with another seed, empty for the first run (sptar_engine.experiment names the steps)."""
-    last = stage.step_id.rpartition(".")[2]
+    """The number of a repeat with another seed, empty for the first run (sptar_engine.course names the steps)."""
+    last = stage.step_id.removesuffix(_FIRST_ROUND).rpartition(".")[2]
     return last if last.isdigit() else ""
+
+
+def is_first_round(stage: StageRun) -> bool:
+    """Whether a training only makes the teacher of the next one, of the same search model."""
+    return stage.step_id.endswith(_FIRST_ROUND)
 
 
 def preset_name(preset: str) -> str:

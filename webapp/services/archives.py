@@ -44,6 +44,8 @@ def ask(
     sources = sources_of(experiment)
     if missing := sources.missing(kind):
         raise NotThereError(missing)
+    if sources.package(options.get("family", "")) is None and "family" in options:
+        raise NotThereError("This experiment has packed no such search model.")
     mark = fingerprint(sources, kind, options)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=experiment.project_id)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 from django.db import transaction
 
+from sptar_engine.arms import ZERO_SHOT, parse_families, read_cell
 from sptar_engine.data.splits import MIN_TRAIN
 from sptar_engine.experiment import merge
+from webapp.cells import is_trained, wanted
 from webapp.models import Change, Experiment, StageRun, State, User
 from webapp.models.people import make_slug
+from webapp.selectors.questions import threshold_in
 from webapp.services import review_snapshots
 from webapp.services.experiments import NotReadyError, find, follow, reviewed_arms
 
@@ -68,27 +72,26 @@ def learning_curve(
 ) -> list[Experiment]:
     """Start one experiment for each number of training examples, all of one series. `sizes` are of `curve_sizes`.
 
-    Verdicts take no part: with fewer examples other questions are written. Raises NotReadyError for fewer than two
-    sizes or ones that there are not.
+    `arm` is one of `cells_of`: an arm with one family of search models. Verdicts take no part: with fewer examples
+    other questions are written. Raises NotReadyError for fewer than two sizes or ones that there are not.
     """
-    wanted = sorted(set(sizes) & set(curve_sizes(experiment)))
-    if len(wanted) < 2 or len(wanted) != len(set(sizes)):
+    chosen = sorted(set(sizes) & set(curve_sizes(experiment)))
+    if len(chosen) < 2 or len(chosen) != len(set(sizes)):
         raise NotReadyError("A learning curve needs at least two numbers of examples, of those that are offered.")
-    if arm not in experiment.arms:
+    if arm not in cells_of(experiment):
         raise NotReadyError(f"Experiment {experiment.number} has no such way of training.")
-    tokens = {size: sha256(f"{request_token} {size}".encode()).hexdigest() for size in wanted}
-    known = find(experiment.project, tokens[wanted[0]])
+    tokens = {size: sha256(f"{request_token} {size}".encode()).hexdigest() for size in chosen}
+    known = find(experiment.project, tokens[chosen[0]])
     series = known.series if known else make_slug()
     with transaction.atomic():
         return [
             follow(
                 experiment=experiment, actor=actor, request_token=tokens[size], verb="experiment.curve",
                 reviewed=(), name=f"Learning curve: {size} examples", note="", based_on=experiment,
-                change=Change.SEEDS, series=series, arms=["zero_shot", arm], seeds=seeds,
-                settings=curve_settings(experiment, size), counts=curve_counts(experiment, size),
-                decisions="", decision_counts={}, machine=experiment.machine,
+                change=Change.SEEDS, series=series, decisions="", decision_counts={}, machine=experiment.machine,
+                seeds=seeds, **curve_changes(experiment, arm, size),
             )
-            for size in wanted
+            for size in chosen
         ]  # fmt: skip
 
 
@@ -103,6 +106,20 @@ def train_size(experiment: Experiment) -> int:
     there = int(experiment.counts.get("train", 0))
     limit = int(experiment.settings.get("prepare", {}).get("train_queries", 0))
     return min(there, limit) if limit else there
+
+
+def cells_of(experiment: Experiment) -> list[str]:
+    """The cells of an experiment that learn, each of which a learning curve can be drawn of."""
+    return [name for name in wanted(experiment.arms, experiment.families) if is_trained(name)]
+
+
+def curve_changes(experiment: Experiment, name: str, size: int) -> dict[str, Any]:
+    """In what the experiment with `size` examples differs from the one that the curve is based on."""
+    cell = read_cell(name)
+    return {
+        "arms": [ZERO_SHOT, cell.arm], "families": list(parse_families(cell.family)),
+        "settings": curve_settings(experiment, size), "counts": curve_counts(experiment, size),
+    }  # fmt: skip
 
 
 def curve_settings(experiment: Experiment, size: int) -> dict[str, dict[str, object]]:
@@ -134,10 +151,10 @@ def batches_of(experiment: Experiment) -> dict[str, str]:
 
 
 def threshold_of(experiment: Experiment) -> int:
-    """The rank within which keyword search had to find a question's own document."""
+    """The rank within which keyword search had to find a question's own document; 0 where it decided nothing."""
     rows = experiment.stages.filter(stage="filter").order_by("position")
-    config = rows.values_list("config", flat=True).first() or {}
-    return int(config.get("top_k", 0))
+    found = (threshold_in(config) for config in rows.values_list("config", flat=True))
+    return next((top_k for top_k in found if top_k is not None), 0)
 
 
 def _name(experiment: Experiment, change: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from webapp.forms.experiments import CHOSEN_ARMS, ExperimentForm, options
+from sptar_engine.arms import BI_ENCODER
+from webapp.forms.experiments import USUAL_ARMS, ExperimentForm
+from webapp.forms.options import options, written
 from webapp.models import Experiment, Project, User
 from webapp.selectors.models import encoders, language_models
 from webapp.services import experiments
@@ -23,7 +25,8 @@ class Order:
     """
 
     preset: str = "balanced"
-    arms: Sequence[str] = CHOSEN_ARMS
+    arms: Sequence[str] = USUAL_ARMS
+    families: Sequence[str] = (BI_ENCODER,)
     llm: str = ""
     base: str = ""
     seeds: int = 1
@@ -40,13 +43,13 @@ def form_of(order: Order) -> ExperimentForm:
         for name, value in values.items():
             if (stage, name) not in known:
                 raise ValidationError({"settings": f"There is no option {stage[:40]}.{name[:40]}."})
-            data[known[stage, name]] = str(value)
+            data[known[stage, name]] = written(value)
     llms, bases = ([(model.name, model.label) for model in models] for models in (language_models(), encoders()))
     firsts = {field: menu[0][0] for field, menu in (("llm", llms), ("base", bases)) if menu}
     data |= firsts | {field: value for field, value in (("llm", order.llm), ("base", order.base)) if value}
     data |= {
-        "preset": order.preset, "arms": list(order.arms), "seeds": order.seeds, "name": order.name, "note": order.note,
-        "after": 0,
+        "preset": order.preset, "arms": list(order.arms), "families": list(order.families), "seeds": order.seeds,
+        "name": order.name, "note": order.note, "after": 0,
     }  # fmt: skip
     return ExperimentForm(data, language_models=llms, encoders=bases)
 
@@ -62,7 +65,8 @@ def place(*, project: Project, actor: User, order: Order, request_token: str = "
     data = form.cleaned_data
     return experiments.start(
         project=project, actor=actor, request_token=own_token(actor, request_token), preset=data["preset"],
-        arms=form.chosen_arms(data), settings=form.settings, seeds=data["seeds"], name=data["name"], note=data["note"],
+        arms=form.chosen_arms(data), families=data["families"], settings=form.settings, seeds=data["seeds"],
+        name=data["name"], note=data["note"],
     )  # fmt: skip
 
 

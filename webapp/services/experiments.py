@@ -11,14 +11,16 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
+from sptar_engine.arms import BI_ENCODER
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.configs import Value
 from sptar_engine.data.splits import MIN_TRAIN
-from sptar_engine.experiment import plan
 from sptar_engine.steps import DECISIONS, Step
 from webapp.models import Experiment, Project, StageRun, User
 from webapp.places import corpus_folder, decisions_file, snapshot_folder
+from webapp.planning import steps_of
 from webapp.selectors import estimates
+from webapp.selectors.fits import misfit
 from webapp.selectors.models import choices
 from webapp.services import events, snapshots, stages
 from webapp.services.snapshots import Snapshot
@@ -26,10 +28,10 @@ from webapp.services.snapshots import Snapshot
 Settings = Mapping[str, Mapping[str, Value]]
 
 _INHERITED = (
-    "project", "preset", "arms", "settings", "seeds", "corpus", "labels_version", "dataset", "counts", "based_on",
-    "change", "decisions", "decision_counts", "series",
+    "project", "preset", "arms", "families", "settings", "seeds", "corpus", "labels_version", "dataset", "counts",
+    "based_on", "change", "decisions", "decision_counts", "series",
 )  # fmt: skip
-_CPU = frozenset({"prepare", "filter", "package"})  # stages without a neural model, as BM25's evaluation
+_CPU = frozenset({"prepare", "package"})  # stages that never have a neural model at work
 
 
 class NotReadyError(Exception):
@@ -44,6 +46,7 @@ def start(
     preset: str,
     arms: Sequence[str],
     settings: Settings,
+    families: Sequence[str] = (BI_ENCODER,),
     seeds: int = 1,
     name: str = "",
     note: str = "",
@@ -55,7 +58,7 @@ def start(
     """
     if (found := find(project, request_token)) is not None:
         return found
-    steps = plan(arms, settings, seeds=seeds)
+    steps = steps_of(preset=preset, arms=arms, families=families, settings=settings, seeds=seeds)
     # Read before the snapshot: a change in between makes the experiment out of date, as it should be.
     project.refresh_from_db(fields=["labels_version", "corpus"])
     try:
@@ -67,11 +70,14 @@ def start(
             raise
         raise NotReadyError("The server's disk is full. Nothing was started; free some space first.") from error
     _check_labels(snapshot)
+    if problem := misfit(steps, snapshot.counts):
+        raise NotReadyError(problem)
     _check_disk(project, steps, snapshot)
     draft = Experiment(
-        project=project, request_token=request_token, preset=preset, arms=list(arms), settings=settings, seeds=seeds,
-        name=name.strip(), note=note.strip(), corpus=project.corpus, labels_version=project.labels_version,
-        dataset=snapshot.name, counts=dict(snapshot.counts), started_by=actor,
+        project=project, request_token=request_token, preset=preset, arms=list(arms),
+        families=list(families), settings=settings, seeds=seeds, name=name.strip(), note=note.strip(),
+        corpus=project.corpus, labels_version=project.labels_version, dataset=snapshot.name,
+        counts=dict(snapshot.counts), started_by=actor,
     )  # fmt: skip
     return _create(draft, steps, "experiment.started")
 
@@ -108,15 +114,18 @@ def follow(
     folder = snapshot_folder(draft.project, draft.dataset)
     if not folder.is_dir() or (reviewed and not decisions_file(draft.project, draft.decisions).is_file()):
         raise NotReadyError("The data of that experiment is not on disk any more. Start a new one instead.")
-    return _create(draft, planned(draft.arms, draft.settings, draft.seeds, reviewed), verb)
+    return _create(draft, planned(draft, reviewed), verb)
 
 
-def planned(arms: Sequence[str], settings: Settings, seeds: int, reviewed: Collection[str]) -> tuple[Step, ...]:
-    """The engine's plan, with verdicts in the training of the arms `reviewed` alone.
+def planned(experiment: Experiment, reviewed: Collection[str]) -> tuple[Step, ...]:
+    """The engine's plan of an experiment, stored or not, with verdicts in the training of the arms `reviewed` alone.
 
     So an arm whose questions nobody read is trained as before, and its stored result comes back.
     """
-    steps = plan(arms, settings, seeds=seeds, decisions=bool(reviewed))
+    steps = steps_of(
+        preset=experiment.preset, arms=experiment.arms, families=experiment.families, settings=experiment.settings,
+        seeds=experiment.seeds, decisions=bool(reviewed),
+    )  # fmt: skip
     return tuple(step if step.arms[0] in reviewed else _without_decisions(step) for step in steps)
 
 
@@ -183,10 +192,12 @@ def _create(draft: Experiment, steps: Sequence[Step], verb: str) -> Experiment:
             return found
         newest = Experiment.objects.filter(project=draft.project).aggregate(newest=Max("number"))["newest"]
         draft.number = (newest or 0) + 1
-        draft.clean_fields(exclude=["settings", "machine", "counts", "decision_counts", "comparison", "arms"])
+        draft.clean_fields(
+            exclude=["settings", "machine", "counts", "decision_counts", "comparison", "arms", "families"]
+        )
         draft.save()
         StageRun.objects.bulk_create(_stage_run(draft, at, step) for at, step in enumerate(steps))
-        facts = {"experiment": draft.number, "preset": draft.preset, "arms": draft.arms}
+        facts = {"experiment": draft.number, "preset": draft.preset, "arms": draft.arms, "families": draft.families}
         events.record(verb, project=draft.project, actor=draft.started_by, **facts)
         stages.queue_ready(draft)
     return draft
@@ -197,9 +208,16 @@ def _without_decisions(step: Step) -> Step:
 
 
 def _stage_run(experiment: Experiment, position: int, step: Step) -> StageRun:
-    config = step.config.as_dict()
-    is_light = step.stage in _CPU or config.get("retriever") == "bm25"
     return StageRun(
         experiment=experiment, position=position, step_id=step.step_id, stage=step.stage, arms=list(step.arms),
-        config=config, inputs=dict(step.inputs), queue="cpu" if is_light else "gpu",
+        family=step.family, config=step.config.as_dict(), inputs=dict(step.inputs),
+        queue="cpu" if _is_light(step) else "gpu",
     )  # fmt: skip
+
+
+def _is_light(step: Step) -> bool:
+    """Whether no neural model is at work: keyword search alone, clean-up, packing."""
+    config = step.config.as_dict()
+    if step.stage == "filter":
+        return config["method"] != "round_trip"
+    return step.stage in _CPU or config.get("retriever") == "bm25" or config.get("source") == "bm25"

@@ -18,7 +18,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import STANDARD_ARMS
 from sptar_engine.errors import StageError
 from sptar_engine.presets import PRESETS
 from webapp.models import Experiment, Project, Role, Upload, User
@@ -85,9 +85,9 @@ def go_on(project: Project, actor: User | None) -> None:
 
 
 def start_experiment(project: Project, actor: User) -> Experiment:
-    """Start all arms with the preset `fast`; the experiment that is there already when it is called again."""
+    """Start the usual arms with the preset `fast`; the experiment that is there already when it is called again."""
     return experiments.start(
-        project=project, actor=actor, request_token=START, preset=_PRESET, arms=tuple(ARMS),
+        project=project, actor=actor, request_token=START, preset=_PRESET, arms=STANDARD_ARMS,
         settings=PRESETS[_PRESET].settings, name="First look",
     )  # fmt: skip
 

@@ -14,7 +14,8 @@ from webapp.services import events, queueing
 _FRESH = {
     "state": State.WAITING, "owner": "", "lease_until": None, "cancel_requested": None, "crashes": 0, "restarts": 0,
     "reached": 0, "done": 0, "total": 0, "message": "", "metrics": {}, "error": "", "traceback": "", "queued_at": None,
-    "started_at": None, "finished_at": None, "seconds": None, "reused": False, "folder": "", "digest": "",
+    "started_at": None, "finished_at": None, "seconds": None, "peak_mib": 0, "reused": False, "folder": "",
+    "digest": "",
 }  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """Addresses of the comparison."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
+from webapp.urls.converters import CellConverter
 from webapp.views import compare, compare_exports, compare_question, compare_runs
+
+register_converter(CellConverter, "cell")
 
 urlpatterns = [
     path("", compare.choose, name="compare"),
@@ -17,5 +20,5 @@ urlpatterns = [
     path("<int:number>/pin/", compare.pin, name="compare_pin"),
     path("<int:number>/note/", compare.note, name="compare_note"),
     path("<int:number>/export/<slug:kind>/", compare_exports.export, name="compare_export"),
-    path("<int:number>/run/<slug:arm>/<int:repeat>/", compare_exports.run_file, name="compare_run_file"),
+    path("<int:number>/run/<cell:arm>/<int:repeat>/", compare_exports.run_file, name="compare_run_file"),
 ]

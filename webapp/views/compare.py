@@ -38,7 +38,8 @@ def overview(request: HttpRequest, project: Project, number: int) -> HttpRespons
     versions = measured.versions_of(experiment)
     version = page.version_named(versions, request.GET.get("judgements", ""))
     choices = arm_choices(experiment)
-    choice = page.choose([arm for arm, _ in choices], request.GET.get("arm", ""), request.GET.get("against", ""))
+    arm, against = (request.GET.get(name, "") for name in ("arm", "against"))
+    choice = page.choose(version, [name for name, _ in choices], arm, against)
     deltas = []
     if choice:
         scores, questions = measured.scores_of(experiment, version), measured.questions_of(experiment)

@@ -13,11 +13,12 @@ from django.views.decorators.http import require_GET
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import encode_id
 from webapp.access import project_view
+from webapp.cells import in_order
 from webapp.downloads import EchoFile, attachment, exact_cell
 from webapp.models import Experiment, Project, Role
 from webapp.selectors import comparison_page as page
 from webapp.selectors import measured
-from webapp.selectors.comparisons import ALL_MEASURES, JUDGED
+from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, baselines_of
 from webapp.selectors.measured import Version
 from webapp.selectors.report import picture, report_html
 from webapp.selectors.words import arm_name
@@ -83,7 +84,7 @@ def _svg_means(request: HttpRequest, experiment: Experiment, version: Version) -
 
 
 def _svg_questions(request: HttpRequest, experiment: Experiment, version: Version) -> tuple[HttpResponseBase, str]:
-    choice = page.choose(list(version.arms), request.GET.get("arm", ""), request.GET.get("against", ""))
+    choice = page.choose(version, in_order(version.arms), request.GET.get("arm", ""), request.GET.get("against", ""))
     if choice is None:
         raise Http404("There are no two searches to compare.")
     scores, questions = measured.scores_of(experiment, version), measured.questions_of(experiment)
@@ -131,9 +132,10 @@ def _table_rows(experiment: Experiment, version: Version) -> Iterator[Row]:
     measures = [*ALL_MEASURES, *([JUDGED] if measured.has_grade_0(experiment, version) else [])]
     columns = [f"{one}{part}" for one in measures for part in ("", " low", " high")]
     yield ["search", "name", *columns, *_VERSUS]
-    for arm, found in version.arms.items():
+    for arm in in_order(version.arms):
+        found = version.arms[arm]
         values = [found[one][part] if one in found else "" for one in measures for part in ("mean", "low", "high")]
-        for other in [name for name in ("bm25", "zero_shot") if name in found["versus"]] or [""]:
+        for other in baselines_of(arm, found["versus"]) or [""]:
             versus = found["versus"].get(other, {})
             numbers = [versus.get(name, "") for name in ("difference", "low", "high", "p", "t_p", "verdict", "queries")]
             yield [arm, arm_name(arm), *values, other, *numbers]

@@ -100,7 +100,7 @@ def _shown(experiment: Experiment, chosen: Mapping[str, Any]) -> _Shown:
         raise Http404("There is no such test question.")
     version = page.version_named(measured.versions_of(experiment), str(chosen.get("judgements") or ""))
     runs = measured.runs_of(experiment)
-    choice = page.choose(list(runs), chosen.get("arm") or "", chosen.get("against") or "")
+    choice = page.choose(version, list(runs), chosen.get("arm") or "", chosen.get("against") or "")
     if choice is None:
         raise Http404("There are no two searches to compare.")
     scores = measured.scores_of(experiment, version)

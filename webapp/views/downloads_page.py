@@ -37,12 +37,13 @@ def page(request: HttpRequest, project: Project) -> HttpResponse:
 def card(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     """The model card as it would be, with the boxes that are ticked; the text alone for htmx."""
     experiment = _experiment(project, number)
-    packed = sources_of(experiment).packed
+    packed = sources_of(experiment).package(request.GET.get("family", ""))
     if packed is None:
-        raise Http404("This experiment has packed no search model.")
+        raise Http404("This experiment has packed no such search model.")
     options = card_options(request.GET)
     context = {
-        "experiment": experiment, "text": card_of(experiment, packed.card, options), "options": options,
+        "experiment": experiment, "packed": packed, "text": card_of(experiment, packed.card, options),
+        "options": options,
         "ticked": [box for box, is_in in options.items() if is_in], "boxes": found.KINDS["retriever"].boxes,
         "current_step": "download",
     }  # fmt: skip

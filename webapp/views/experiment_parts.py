@@ -19,10 +19,23 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
+from sptar_engine.arms import BI_ENCODER
 from webapp.access import project_view
 from webapp.models import Experiment, Project, Role, StageRun, State
-from webapp.selectors import candidates, comparisons, curves, experiments, logs, measured, questions, queues
+from webapp.selectors import (
+    candidates,
+    comparisons,
+    curves,
+    experiments,
+    grid,
+    logs,
+    measured,
+    questions,
+    queues,
+    step_graph,
+)
 from webapp.selectors.artifacts import value_of
+from webapp.selectors.words import family_name
 
 Build = Callable[[Experiment, Sequence[StageRun]], dict[str, Any]]
 
@@ -50,7 +63,7 @@ class Fragment:
 def _progress(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:
     standing = experiments.standing_of(experiment, stages)
     waits = queues.wait_of(standing.queued) if standing.queued else None
-    return {"standing": standing, "rows": experiments.graph_of(stages), "waits": waits}
+    return {"standing": standing, "rows": step_graph.graph_of(stages), "waits": waits}
 
 
 def _tune(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:
@@ -78,11 +91,17 @@ def _train(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]
 
 
 def _compare(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:
-    package = next((stage for stage in stages if stage.stage == "package"), None)
-    listing = value_of(experiment.project, package, "package.json") if package else None
+    packages = [stage for stage in stages if stage.stage == "package"]
     version = measured.newest(experiment)
-    table = comparisons.table_of(experiment, version.comparison)
-    return {"table": table, "version": version, "package": package, "listing": listing}
+    return {
+        "table": comparisons.table_of(experiment, version.comparison), "version": version,
+        "grid": grid.grid_of(experiment, version.comparison), "is_packing": bool(packages),
+        "downloads": [
+            (stage.family or BI_ENCODER, family_name(stage.family or BI_ENCODER), listing)
+            for stage in packages
+            if (listing := value_of(experiment.project, stage, "package.json"))
+        ],
+    }  # fmt: skip
 
 
 def _log(experiment: Experiment, stages: Sequence[StageRun]) -> dict[str, Any]:
@@ -93,7 +112,7 @@ PARTS: dict[str, Part] = {
     "progress": Part("experiments/_progress.html", _progress),
     "tune": Part("experiments/_tune.html", _tune, ("tune", "select")),
     "questions": Part("experiments/_questions.html", _questions, ("generate", "filter")),
-    "train": Part("experiments/_train.html", _train, ("train",)),
+    "train": Part("experiments/_train.html", _train, ("mine", "teach", "train", "fuse")),
     "compare": Part("experiments/_compare.html", _compare, ("evaluate", "package")),
     "log": Part("experiments/_log.html", _log),
 }

@@ -16,6 +16,7 @@ from webapp.forms.experiments import DescribeForm, ExperimentForm, choices_of, f
 from webapp.models import Experiment, Project, Role, State
 from webapp.selectors import experiments as found
 from webapp.selectors import plans
+from webapp.selectors.archive_sources import file_name, package_of
 from webapp.selectors.artifacts import stage_folder
 from webapp.selectors.experiment_links import links_of
 from webapp.selectors.models import encoders, language_models
@@ -132,14 +133,15 @@ def retry(request: HttpRequest, project: Project, number: int) -> HttpResponse:
 @project_view(Role.VIEWER)
 @require_GET
 def download(request: HttpRequest, project: Project, number: int) -> HttpResponseBase:
-    """The packed search model."""
+    """The packed search model; of several the one of the family that the address names."""
     experiment = _get(project, number)
-    stage = experiment.stages.filter(stage="package", state=State.DONE).first()
+    stage = package_of(experiment, request.GET.get("family", ""))
     folder = stage_folder(project, stage) if stage else None
     archive = next(folder.glob("*.zip"), None) if folder else None
     if stage is None or archive is None:
         raise Http404("It is not packed yet.")
-    return send_file(request, archive, name=archive.name, content_type="application/zip", tag=stage.digest)
+    name = file_name(stage, archive.name)
+    return send_file(request, archive, name=name, content_type="application/zip", tag=stage.digest)
 
 
 def _get(project: Project, number: int) -> Experiment:
@@ -173,12 +175,12 @@ def _form(request: HttpRequest, project: Project) -> ExperimentForm:
 def _start(request: HttpRequest, project: Project, form: ExperimentForm) -> HttpResponse:
     data = form.cleaned_data
     arms = form.chosen_arms(data)
-    asked = [data["preset"], list(arms), form.settings, data["seeds"], data["name"], data["note"]]
+    asked = [data["preset"], list(arms), data["families"], form.settings, data["seeds"], data["name"], data["note"]]
     newest = _newest(project)
     experiment = experiments.start(
         project=project, actor=request.user, request_token=experiments.make_token(data["after"], *asked),
-        preset=data["preset"], arms=arms, settings=form.settings, seeds=data["seeds"], name=data["name"],
-        note=data["note"],
+        preset=data["preset"], arms=arms, families=data["families"], settings=form.settings, seeds=data["seeds"],
+        name=data["name"], note=data["note"],
     )  # fmt: skip
     if experiment.number <= newest:
         messages.info(request, "This experiment was started already; here it is.", extra_tags="busy")

@@ -50,7 +50,7 @@ def retrain(request: HttpRequest, project: Project, number: int) -> HttpResponse
         return redirect("experiment", project.slug, made.number)
     batches = derive.batches_of(experiment)
     reviewed = review_effects.reviewed_arms(experiment, batches)
-    steps = planned(experiment.arms, experiment.settings, experiment.seeds, [one.arm for one in reviewed])
+    steps = planned(experiment, [one.arm for one in reviewed])
     context = {
         "experiment": experiment, "reviewed": reviewed, "plan": plan_of(experiment, steps) if reviewed else None,
         "is_filtered": bool(batches), "arm": next(reversed(batches), ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -30,6 +32,7 @@ def what_if(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
     found = filtering.what_if(batch.experiment, generated, filtered, k) if generated and filtered else None
     context = {
         "batch": batch, "experiment": batch.experiment, "found": found, "filtered": filtered,
+        "fixed": filtering.why_no_threshold(filtered),
         "plan": _plan(batch, found.k) if found else None, "newest": newest_number(project), "current_step": "generate",
     }  # fmt: skip
     # Back in the browser asks for the whole page, by htmx too.
@@ -68,6 +71,6 @@ def whole_batch(project: Project, number: int, arm: str) -> Batch:
 
 def _plan(batch: Batch, k: int) -> DerivedPlan:
     experiment = batch.experiment
-    settings = derive.merge_settings(experiment, {"filter": {"top_k": k}})
-    steps = planned(experiment.arms, settings, experiment.seeds, reviewed_arms(experiment))
-    return plan_of(experiment, steps)
+    changed = copy(experiment)
+    changed.settings = derive.merge_settings(experiment, {"filter": {"top_k": k}})
+    return plan_of(experiment, planned(changed, reviewed_arms(experiment)))

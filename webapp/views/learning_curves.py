@@ -12,7 +12,9 @@ from webapp.access import project_view
 from webapp.forms.feedback import CurveForm
 from webapp.models import Experiment, Project, Role
 from webapp.selectors import learning_curves as selector
+from webapp.selectors.comparisons import usual_cell
 from webapp.selectors.derived_plans import DerivedPlan, plan_of_all
+from webapp.selectors.words import arm_name
 from webapp.services import derive
 from webapp.services.experiments import NotReadyError, make_token, planned
 from webapp.views.asking import shown_number
@@ -45,7 +47,11 @@ def new(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     experiment: Experiment = get_object_or_404(project.experiments.select_related("corpus"), number=number)
     experiment.project = project
     sizes = derive.curve_sizes(experiment)
-    form = CurveForm(request.POST if request.method == "POST" else None, experiment=experiment, sizes=sizes)
+    names = derive.cells_of(experiment)
+    form = CurveForm(
+        request.POST if request.method == "POST" else None, searches=[(name, arm_name(name)) for name in names],
+        usual=usual_cell(experiment, names), sizes=sizes,
+    )  # fmt: skip
     if request.method == "POST" and request.POST.get("action") == "start" and form.is_valid():
         try:
             return _start(request, project, experiment, form)
@@ -74,10 +80,10 @@ def _plan(experiment: Experiment, form: CurveForm) -> DerivedPlan | None:
         return None
     data = form.cleaned_data
     plans = [
-        (
-            planned(["zero_shot", data["arm"]], derive.curve_settings(experiment, size), data["seeds"], ()),
-            derive.curve_counts(experiment, size),
+        (planned(point, ()), point.counts)
+        for point in (
+            Experiment(seeds=data["seeds"], **derive.curve_changes(experiment, data["arm"], size))
+            for size in data["sizes"]
         )
-        for size in data["sizes"]
     ]
     return plan_of_all(experiment, plans)

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from sptar_engine.configs import FAMILIES
 from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+from sptar_engine.packaging.usage import USAGES
 
 FACTS = CardFacts(
     name="library-search",
-    family="bi-encoder",
+    family="bi_encoder",
     kept_untrained=False,
     dimensions=384,
     max_length=256,
@@ -130,6 +134,50 @@ def test_card_says_when_the_untrained_model_was_kept() -> None:
     assert "all-minilm-l6-v2, unchanged." in card
     assert "the untrained model was kept" in card
     assert "trained further" not in card
+
+
+def test_card_of_a_cross_encoder_says_that_it_needs_a_keyword_search() -> None:
+    card = write_card(replace(FACTS, family="cross_encoder", dimensions=0, similarity="", rerank_depth=50))
+    assert "pipeline_tag: text-ranking" in card
+    assert "A cross-encoder search model: all-minilm-l6-v2 trained further" in card
+    assert 'from sentence_transformers import CrossEncoder\n\nmodel = CrossEncoder("library-search")' in card
+    assert "cannot search a collection by itself: a keyword search (BM25) finds the documents" in " ".join(card.split())
+    assert "putting the first 50 hits of one in order" in card
+    assert "Beyond 256 tokens of query and document together a text is not read." in card
+    assert "vectors of" not in card
+
+
+def test_card_of_late_interaction_loads_its_own_class() -> None:
+    card = write_card(replace(FACTS, family="late_interaction", dimensions=128, similarity="maxsim"))
+    assert 'model = MultiVectorEncoder("library-search")' in card
+    assert "a vector of 128 numbers for\neach token" in card
+    assert "compares them by maxsim" in card
+    untrained = write_card(replace(FACTS, family="late_interaction", kept_untrained=True))
+    assert "projected to fewer dimensions and unchanged else. Training on" in untrained
+
+
+@pytest.mark.parametrize(
+    ("predicts_words", "words"), [(True, "a word of its vocabulary"), (False, "It is a sparse autoencoder")]
+)
+def test_card_of_a_sparse_model_says_what_its_places_stand_for(predicts_words, words) -> None:
+    card = write_card(replace(FACTS, family="sparse", dimensions=1536, predicts_words=predicts_words))
+    assert 'model = SparseEncoder("library-search")' in card
+    assert words in " ".join(card.split())
+
+
+def test_card_of_an_adapter_says_that_the_rest_is_the_base() -> None:
+    card = write_card(replace(FACTS, family="adapter"))
+    assert "A bi-encoder with an embedding adapter search model" in card
+    assert "was trained; the layers before it are those of the base." in card
+
+
+@pytest.mark.parametrize("family", USAGES)
+def test_every_family_that_is_trained_has_a_card(family) -> None:
+    assert family in FAMILIES
+    assert set(FAMILIES) == set(USAGES)
+    card = write_card(replace(FACTS, family=family))
+    assert f"model = {USAGES[family].loader}(" in card
+    assert "{" not in card
 
 
 def test_licence_that_hubs_do_not_know_is_given_by_its_name() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ import pytest
 
 from sptar_engine.errors import Cancelled, StageError
 from sptar_engine.packaging import clean_load, load_check, load_example
-from sptar_engine.packaging.archive import write_archive
+from sptar_engine.packaging.archive import model_files, write_archive
+from sptar_engine.packaging.usage import USAGES
+from tests import tiny_families
 
 Pack = Callable[..., Path]
 
@@ -31,25 +34,59 @@ def pack(tiny_encoder: Path, tmp_path: Path) -> Pack:
     return write
 
 
-def _check(archive: Path, expected: load_check.Vectors, scratch: Path) -> float:
+def _check(archive: Path, expected: load_check.Numbers, scratch: Path) -> float:
     return load_check.check(archive, "m", expected, scratch, lambda: None)
 
 
 def test_whole_archive_gives_the_same_vectors(pack: Pack, tiny_encoder: Path, tmp_path: Path) -> None:
     reference = load_check.read_reference(tiny_encoder)
-    assert reference.vectors.shape == (2, 32)
-    assert (reference.max_length, reference.similarity) == (256, "cosine")
-    assert _check(pack(), reference.vectors, tmp_path) <= load_check.TOLERANCE
+    assert reference.numbers.shape == (2, 32)
+    assert (reference.dimensions, reference.max_length, reference.similarity) == (32, 256, "cosine")
+    assert _check(pack(), reference.numbers, tmp_path) <= load_check.TOLERANCE
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.zip"]
 
 
 def test_archive_in_a_folder_named_from_here_loads_as_well(
     pack: Pack, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vectors = load_check.read_reference(tiny_encoder).vectors
+    vectors = load_check.read_reference(tiny_encoder).numbers
     archive = pack()
     monkeypatch.chdir(tmp_path)
     assert _check(Path(archive.name), vectors, Path()) <= load_check.TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "dimensions", "similarity"),
+    [
+        ("late_interaction", (2, 2), tiny_families.WIDTH, "maxsim"),
+        ("cross_encoder", (4,), 0, ""),
+        ("sparse", (2, tiny_families.PLACES), tiny_families.PLACES, "dot"),
+    ],
+)
+def test_archive_of_every_family_loads_in_a_clean_process_with_the_same_numbers(
+    tiny_encoder: Path, tmp_path: Path, family: str, shape: tuple[int, ...], dimensions: int, similarity: str
+) -> None:
+    folder = tiny_families.write(family, tiny_encoder, tmp_path / "model")
+    reference = load_check.read_reference(folder)
+    assert reference.numbers.shape == shape
+    assert (reference.dimensions, reference.max_length, reference.similarity) == (dimensions, 64, similarity)
+    example = importlib.import_module(f"sptar_engine.packaging.{USAGES[family].example}").__file__
+    contents = {**model_files(folder), "load_example.py": Path(example)}
+    write_archive(tmp_path / "m.zip", "m", contents, lambda *_: None)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert _check(tmp_path / "m.zip", reference.numbers, scratch) <= load_check.TOLERANCE
+
+
+def test_kind_of_model_that_is_none_of_ours_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "config_sentence_transformers.json").write_text('{"model_type": "os"}')
+    with pytest.raises(ValueError, match="os is none of SentenceTransformer"):
+        clean_load.load(str(tmp_path))
+
+
+def test_compare_counts_a_share_of_large_scores() -> None:
+    expected = np.array([20.0, -3.0], np.float32)
+    assert load_check.compare(expected + np.float32([0, 2**-16]), expected) == pytest.approx(2**-16 / 20)
 
 
 def test_compare_gives_the_largest_difference_of_a_component() -> None:
@@ -70,7 +107,7 @@ def test_damaged_weights_are_refused_with_the_reason(pack: Pack, tmp_path: Path)
 
 
 def test_example_that_reaches_for_the_network_is_refused(pack: Pack, tiny_encoder: Path, tmp_path: Path) -> None:
-    vectors = load_check.read_reference(tiny_encoder).vectors
+    vectors = load_check.read_reference(tiny_encoder).numbers
     example = b"import socket\nsocket.create_connection(('127.0.0.1', 9), timeout=1)\n"
     with pytest.raises(StageError, match="reached for the network"):
         _check(pack(load_example__py=example), vectors, tmp_path)

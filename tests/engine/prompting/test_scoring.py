@@ -14,6 +14,7 @@ from sptar_engine.prompting.scoring import (
     Item,
     QueryLoss,
     length_batches,
+    losses_of_one_document,
     mean_loss,
     perplexity,
     query_losses,
@@ -141,3 +142,19 @@ def test_mean_loss_weighs_by_tokens() -> None:
 def test_perplexity_is_the_exponential_and_always_finite() -> None:
     assert perplexity(math.log(40)) == pytest.approx(40)
     assert math.isfinite(perplexity(1e9))
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_queries_of_one_document_score_as_each_by_itself(
+    language_model: LanguageModel, tmp_path: Path, soft: bool
+) -> None:
+    tokens = PromptTokens(language_model.tokenizer, 64, 16)
+    adapter = _adapter(language_model, "prompt_tuning", tmp_path) if soft else None
+    before = prefix(language_model, adapter, tokens.examples([EXAMPLE]))
+    queries = [tokens.query(query) for _, query in TEXTS]
+    for text, _ in TEXTS[1:4]:  # the shortest, an empty and the longest one
+        document = tokens.document(Document("d", text))
+        apart = query_losses(language_model, before, [(document, query) for query in queries], 4096)
+        together = losses_of_one_document(language_model, before, document, queries, 64)
+        assert [loss.mean for loss in together] == pytest.approx([loss.mean for loss in apart], abs=1e-5)
+        assert [loss.tokens for loss in together] == [len(query) for query in queries]

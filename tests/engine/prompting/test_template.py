@@ -9,7 +9,7 @@ import pytest
 
 from sptar_engine.errors import InputError
 from sptar_engine.prompting.template import PromptTokens
-from sptar_engine.records import Document, Query, SeedPair
+from sptar_engine.records import Document, Prompt, Query, SeedPair
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,20 @@ def test_examples_are_documents_and_queries_in_their_order(tokens: PromptTokens,
         "Document: the heron waits\nRelevant Query: what waits\nDocument: the drill turns\nRelevant Query: what turns\n"
     )
     assert ids[: len(tokens.document(pairs[0].document))] == tokens.document(pairs[0].document)
+
+
+def test_an_instruction_stands_on_a_line_of_its_own_before_the_examples(tokens: PromptTokens, tokenizer: Any) -> None:
+    pair = SeedPair(Query("q1", "what waits"), Document("d1", "the heron waits"))
+    prompt = Prompt("hard-1", (pair,), None, "Write what\nis   asked.\n")
+    assert tokenizer.decode(tokens.before(prompt)) == (
+        "Write what is asked.\nDocument: the heron waits\nRelevant Query: what waits\n"
+    )
+
+
+def test_without_an_instruction_the_examples_alone_stand_before(tokens: PromptTokens) -> None:
+    pair = SeedPair(Query("q1", "what waits"), Document("d1", "the heron waits"))
+    assert tokens.before(Prompt("hard-1", (pair,), None)) == tokens.examples([pair])
+    assert tokens.before(Prompt("hard-1", (pair,), None, " \n ")) == tokens.examples([pair])
 
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", "\n\n\t ", "\u2028", "\x85", "\x0b\x0c", "\u00a0"])

@@ -8,9 +8,9 @@ from hypothesis.extra import numpy as hnp
 from sentence_transformers import SentenceTransformer
 
 from sptar_engine.errors import Cancelled
-from sptar_engine.records import Document, Hit, rank_hits
+from sptar_engine.records import Hit, rank_hits
 from sptar_engine.retrieval import dense
-from sptar_engine.retrieval.dense import encode, encode_corpus, search
+from sptar_engine.retrieval.dense import encode, search
 
 _LONG = "the sparrow of the harbour is bright yellow and rare in winter " * 20
 
@@ -134,13 +134,3 @@ def test_tick_tells_each_batch_and_may_stop(model) -> None:
 
 def test_no_texts_give_no_vectors(model) -> None:
     assert encode(model, [], 256).shape == (0, 32)
-
-
-def test_corpus_is_encoded_in_chunks(model, monkeypatch) -> None:
-    monkeypatch.setattr(dense, "_DOCUMENTS", 4)
-    corpus = {f"d{number}": Document(f"d{number}", f"text {number}", "Title") for number in range(10)}
-    told: list[tuple[int, int]] = []
-    doc_ids, found = encode_corpus(model, corpus, 256, lambda done, total: told.append((done, total)))
-    assert doc_ids == list(corpus)
-    assert told == [(4, 10), (8, 10), (10, 10)]
-    np.testing.assert_allclose(found, encode(model, [document.content for document in corpus.values()], 256), atol=1e-5)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sptar_engine.packaging.archive import model_files, write_archive
+from sptar_engine.packaging.usage import USAGES
 from sptar_engine.serving.backends import real_backends
-from tests import toy_data
+from tests import tiny_families, toy_data
 
 _NEAR = 1e-5  # of a score: what batches of other sizes may change by rounding
 _QUESTIONS = ("where can i find the heron of the harbour", "pulsar far away", "copper")
@@ -87,3 +88,33 @@ def test_the_number_of_tokens_matters(start, trained: tuple[Path, int]) -> None:
         assert running.service.builds.idle(60)
         scores.append(running.ask("search", corpus, text=_QUESTIONS[0], retriever=name, depth=10)["hits"])
     assert scores[0] == scores[1] != scores[2]
+
+
+@pytest.mark.parametrize("family", ["late_interaction", "cross_encoder", "sparse"])
+def test_keyword_hits_stand_in_the_order_of_the_downloaded_model(
+    start, root: Path, tiny_encoder: Path, tmp_path: Path, family: str
+) -> None:
+    import sentence_transformers
+
+    folder = tiny_families.write(family, tiny_encoder, root / "trained" / "model")
+    running = start(load_model=real_backends("cpu", 1).load_model)
+    corpus, texts = documents(running.root / "toys")
+    name = f"{folder}:64"
+    for what in ("bm25", name):
+        running.ask("prepare", corpus, what=what)
+    assert running.service.builds.idle(60)
+    question = _QUESTIONS[0]
+    found = running.ask("search", corpus, text=question, depth=1000)["hits"]
+    running.service._stock.encoders.get(running.library.encoder(name))
+    ours = running.ask("search", corpus, text=question, retriever=name, depth=1000, look=True)["hits"]
+    assert sorted(doc_id for doc_id, _ in ours) == sorted(doc_id for doc_id, _ in found)
+
+    model = getattr(sentence_transformers, USAGES[family].loader)(str(download(folder, tmp_path)), device="cpu")
+    read = [doc_id for doc_id, _ in ours[:50]]
+    if family == "cross_encoder":
+        scores = model.predict([(question, texts[doc_id]) for doc_id in read]).tolist()
+    else:
+        made = model.encode_document([texts[doc_id] for doc_id in read])
+        scores = model.similarity(model.encode_query([question]), made).to_dense()[0].tolist()
+    assert [score for _, score in ours[:50]] == pytest.approx(scores, abs=1e-4)
+    assert [score for _, score in ours] == sorted((score for _, score in ours), reverse=True)

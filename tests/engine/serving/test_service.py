@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,49 @@ def test_a_trained_model_is_named_by_its_folder(start) -> None:
     assert "search model is still being built" in str(no)
     assert running.service.builds.idle(10)
     assert running.ask("search", text="heat", retriever=str(trained))["hits"]
+
+
+class LongestFirst:
+    """Reads: the longer a text, the better."""
+
+    def read(self, query: str, texts: Sequence[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+
+def reading_model(root) -> str:
+    """A folder that says it holds a cross-encoder."""
+    (root / "reader").mkdir()
+    (root / "reader" / "config.json").write_text("{}")
+    (root / "reader" / "model.safetensors").write_text("weights")
+    (root / "reader" / "config_sentence_transformers.json").write_text('{"model_type": "CrossEncoder"}')
+    return str(root / "reader")
+
+
+def test_model_that_reads_puts_keyword_hits_in_order_and_needs_no_other_index(start) -> None:
+    running = start(load_model=lambda folder, tokens: LongestFirst() if folder.name == "reader" else SubjectModel())
+    name = reading_model(running.root)
+    no = refused(lambda: running.ask("search", text="wing", retriever=name, look=True))
+    assert (no.reason, str(no)) == ("absent", "The index of these documents has not been built yet.")
+    assert running.ask("prepare", what=name)["state"] == "building"
+    assert running.service.builds.idle(10)
+    assert running.ask("state", what=name)["state"] == running.ask("state", what="bm25")["state"] == "ready"
+    assert running.ask("search", text=" ", retriever=name)["hits"] == []
+    hits = running.ask("search", text="wing", retriever=name, depth=40)["hits"]
+    found = [doc_id for doc_id, _ in running.ask("search", text="wing", depth=40)["hits"]]
+    assert len(hits) == len(found) == 32
+    texts = subject_texts(64)
+    assert [doc_id for doc_id, _ in hits] == sorted(found, key=lambda doc_id: (-len(texts[doc_id]), doc_id))
+
+
+def test_hits_beyond_those_that_are_read_keep_their_order(start, monkeypatch) -> None:
+    monkeypatch.setattr("sptar_engine.serving.service._READ", 3)
+    running = start(load_model=lambda folder, tokens: LongestFirst() if folder.name == "reader" else SubjectModel())
+    name = reading_model(running.root)
+    running.ready(name)
+    found = [doc_id for doc_id, _ in running.ask("search", text="wing", depth=8)["hits"]]
+    hits = [doc_id for doc_id, _ in running.ask("search", text="wing", retriever=name, depth=8)["hits"]]
+    assert set(hits[:3]) == set(found[:3])
+    assert hits[3:] == found[3:]
 
 
 def test_a_look_begins_nothing(start) -> None:

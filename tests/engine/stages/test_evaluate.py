@@ -9,12 +9,14 @@ from sentence_transformers import SentenceTransformer
 from sptar_engine.artifacts import read_json
 from sptar_engine.configs import EvaluateConfig, PrepareConfig
 from sptar_engine.data.beir import read_qrels
-from sptar_engine.errors import Cancelled
+from sptar_engine.errors import Cancelled, InputError
 from sptar_engine.evaluation.metrics import MEASURES, measure
 from sptar_engine.evaluation.trec import read_run
 from sptar_engine.records import Qrels
-from sptar_engine.stages import evaluate, prepare
+from sptar_engine.retrieval import lexical_ranking
+from sptar_engine.stages import prepare
 from sptar_engine.stages.evaluate import run, summarise
+from tests import tiny_families
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_trained_model_is_used_where_there_is_one(prepared, configs, make_contex
 
 @pytest.mark.parametrize(
     ("retriever", "messages"),
-    [("bm25", {"documents indexed", "queries searched"}), ("dense", {"documents encoded"})],
+    [("bm25", {"documents indexed", "queries searched"}), ("dense", {"documents encoded", "queries searched"})],
 )
 def test_progress_is_told_and_the_stage_stops(prepared, configs, make_context, retriever, messages) -> None:
     told = []
@@ -88,12 +90,45 @@ def test_progress_is_told_and_the_stage_stops(prepared, configs, make_context, r
 def test_keyword_search_goes_in_chunks(prepared, configs, make_context, monkeypatch) -> None:
     whole = make_context("evaluate", {"prepare": prepared})
     run(configs["bm25"], whole)
-    monkeypatch.setattr(evaluate, "_CHUNK", 5)
+    monkeypatch.setattr(lexical_ranking, "_CHUNK", 5)
     told = []
     chunked = make_context("evaluate", {"prepare": prepared}, report=lambda progress: told.append(progress.done))
     run(configs["bm25"], chunked)
     assert told == [5, 10, 12]
     assert (chunked.out_dir / "run.trec").read_bytes() == (whole.out_dir / "run.trec").read_bytes()
+
+
+@pytest.mark.parametrize("family", ["late_interaction", "cross_encoder", "sparse"])
+def test_trained_model_of_every_family_is_measured_the_same_again(
+    prepared, make_context, tiny_encoder, tmp_path, family
+) -> None:
+    tiny_families.write(family, tiny_encoder, tmp_path / "train" / "model")
+    config = EvaluateConfig(retriever=family, max_length=64)
+    first, second = (make_context("evaluate", {"prepare": prepared, "train": tmp_path / "train"}) for _ in range(2))
+    metrics = run(config, first).metrics
+    run(config, second)
+    assert metrics["queries"] == 12
+    assert (first.out_dir / "run.trec").read_bytes() == (second.out_dir / "run.trec").read_bytes()
+
+
+@pytest.mark.parametrize("retriever", ["late_interaction", "cross_encoder", "sparse"])
+def test_family_that_begins_at_random_needs_a_trained_model(prepared, make_context, retriever) -> None:
+    with pytest.raises(InputError, match="needs a trained model"):
+        run(EvaluateConfig(retriever=retriever), make_context("evaluate", {"prepare": prepared}))
+
+
+def test_cross_encoder_puts_as_many_hits_in_order_as_asked_for(prepared, make_context, tiny_encoder, tmp_path) -> None:
+    tiny_families.write("cross_encoder", tiny_encoder, tmp_path / "train" / "model")
+    inputs = {"prepare": prepared, "train": tmp_path / "train"}
+    words, read = make_context("evaluate", {"prepare": prepared}), make_context("evaluate", inputs)
+    run(EvaluateConfig(retriever="bm25"), words)
+    run(EvaluateConfig(retriever="cross_encoder", rerank_depth=3, max_length=64), read)
+    by_words, by_reading = read_run(words.out_dir / "run.trec"), read_run(read.out_dir / "run.trec")
+    for query_id, hits in by_words.items():
+        order = [hit.doc_id for hit in hits]
+        found = [hit.doc_id for hit in by_reading[query_id]]
+        assert set(found[:3]) == set(order[:3])
+        assert found[3:] == order[3:]
 
 
 def test_summary_says_whether_anything_was_judged_not_relevant() -> None:

@@ -1,17 +1,24 @@
 """The filter's decisions on lists, and the stage on the toy dataset with the real Lucene."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from sentence_transformers import SentenceTransformer
 
 from sptar_engine.artifacts import read_json, read_jsonl, write_jsonl
 from sptar_engine.configs import FilterConfig, PrepareConfig
+from sptar_engine.data.corpus import read_corpus
+from sptar_engine.data.verdicts import RankRule, judge
 from sptar_engine.data.weak import read_kept
-from sptar_engine.errors import Cancelled, ConfigError
+from sptar_engine.errors import Cancelled, ConfigError, InputError
 from sptar_engine.records import WeakPair
 from sptar_engine.stages import filter as filter_stage
 from sptar_engine.stages import prepare
-from sptar_engine.stages.filter import judge, kept_by_k, run, summarise
+from sptar_engine.stages.filter import run, summarise
+from tests import tiny_models
 
 _SEED = "which bird is bright yellow like a falcon"
 
@@ -20,46 +27,13 @@ def pair(weak_id: str, query: str, rank: int | None) -> WeakPair:
     return WeakPair(weak_id, query, f"doc-{weak_id}", "p", rank)
 
 
-def reasons(pairs: list[WeakPair], seeds: tuple[str, ...] = (), top_k: int = 30) -> dict[str, str]:
-    return {verdict.pair.weak_id: verdict.reason for verdict in judge(pairs, seeds, top_k, 0.9)}
-
-
-def test_query_is_kept_up_to_the_threshold() -> None:
-    pairs = [pair("a", "one wing", 1), pair("b", "two wings", 30), pair("c", "three", 31), pair("d", "four", None)]
-    assert reasons(pairs) == {"a": "", "b": "", "c": "rank", "d": "rank"}
-
-
-def test_query_without_a_word_is_empty() -> None:
-    assert reasons([pair("a", "", 1), pair("b", " ?! ", 1)]) == {"a": "empty", "b": "empty"}
-
-
-def test_near_copy_of_a_seed_query_is_dropped() -> None:
-    pairs = [pair("a", "Which bird is bright yellow, like a falcon?", 1), pair("b", "which bird is dull", 1)]
-    assert reasons(pairs, (_SEED,)) == {"a": "copy", "b": ""}
-
-
-def test_of_duplicates_the_best_ranked_stays_and_of_equals_the_first() -> None:
-    pairs = [
-        pair("a", "One wing", 5),
-        pair("b", "one  wing?", 2),
-        pair("c", "ONE WING", 2),
-        pair("d", "one wing", None),
-    ]
-    assert reasons(pairs) == {"a": "duplicate", "b": "", "c": "duplicate", "d": "duplicate"}
-
-
-def test_curve_has_the_count_for_every_threshold() -> None:
-    pairs = [pair("a", "one", 1), pair("b", "two", 3), pair("c", "three", 3), pair("d", "four", None)]
-    copied = [*pairs, pair("e", _SEED, 1), pair("f", "one", 2)]
-    verdicts = judge(copied, [_SEED], 2, 0.9)
-    assert kept_by_k(verdicts, 5) == [1, 1, 3, 3, 3]
-    for k in range(1, 6):
-        assert kept_by_k(verdicts, 5)[k - 1] == sum(verdict.kept for verdict in judge(copied, [_SEED], k, 0.9))
+def by_bm25(pairs: list[WeakPair], top_k: int) -> RankRule:
+    return RankRule({pair.weak_id: pair.rank for pair in pairs}, top_k)
 
 
 def test_summary_counts_every_reason() -> None:
     pairs = [pair("a", "one", 1), pair("b", "one", 3), pair("c", _SEED, 1), pair("d", "", None), pair("e", "two", 40)]
-    summary = summarise(judge(pairs, [_SEED], 30, 0.9), 30)
+    summary = summarise(judge(pairs, [_SEED], 0.9, by_bm25(pairs, 30)), by_bm25(pairs, 30))
     assert summary == {
         "total": 5, "kept": 1, "kept_share": 0.2, "mean_rank": 45 / 4,
         "dropped_empty": 1, "dropped_copy": 1, "dropped_duplicate": 1, "dropped_rank": 1,
@@ -69,8 +43,8 @@ def test_summary_counts_every_reason() -> None:
 
 
 def test_summary_of_nothing_is_all_zero() -> None:
-    assert summarise([], 30)["kept_share"] == 0.0
-    assert summarise([], 30)["mean_rank"] is None
+    assert summarise([], by_bm25([], 30))["kept_share"] == 0.0
+    assert summarise([], by_bm25([], 30))["mean_rank"] is None
 
 
 @pytest.fixture
@@ -138,3 +112,112 @@ def test_no_queries_at_all_give_an_empty_result(inputs, make_context) -> None:
     context = make_context("filter", inputs)
     assert run(FilterConfig(depth=30), context).metrics["total"] == 0
     assert read_json(context.out_dir / "curve.json") == {"kept_by_k": [0] * 30}
+
+
+@pytest.fixture
+def with_losses(inputs: dict[str, Path]) -> dict[str, Path]:
+    """The same queries, each with its loss: w5 is the likeliest that has no flaw."""
+    rows = list(read_jsonl(inputs["generate"] / "weak.jsonl"))
+    losses = {"w0": 2.0, "w1": 1.0, "w2": 3.0, "w3": 0.1, "w4": 0.1, "w5": 1.5}
+    write_jsonl(inputs["generate"] / "weak.jsonl", (row | {"loss": losses[row["weak_id"]]} for row in rows))
+    return inputs
+
+
+def test_likelihood_keeps_the_likeliest_and_the_bm25_rank_beside_it(with_losses, make_context) -> None:
+    context = make_context("filter", with_losses)
+    metrics = run(FilterConfig(method="likelihood", keep_share=0.3), context).metrics
+    rows = {row["weak_id"]: row for row in read_jsonl(context.out_dir / "ranks.jsonl")}
+    # w1 is likelier than its copy w0 and stays; of w1, w2 and w5 one is kept
+    assert {weak_id: row["reason"] for weak_id, row in rows.items()} == {
+        "w0": "duplicate", "w1": "", "w2": "likelihood", "w3": "copy", "w4": "copy", "w5": "likelihood",
+    }  # fmt: skip
+    assert (rows["w5"]["rank"], rows["w5"]["loss"], rows["w2"]["rank"]) == (1, 1.5, None)
+    assert (metrics["kept"], metrics["dropped_likelihood"], metrics["dropped_duplicate"]) == (1, 2, 1)
+    # by BM25 w5 alone would be kept: the document of w1 is about another bird
+    assert (metrics["sound"], metrics["kept_by_bm25"], metrics["kept_by_both"]) == (3, 1, 0)
+    assert "2 are not among the likeliest 30%" in metrics["sentence"]
+    curve = read_json(context.out_dir / "curve.json")
+    assert (curve["by"], curve["kept_by_k"]) == ("likelihood", [])
+    assert [curve["loss_by_percent"][percent - 1] for percent in (1, 33, 34, 66, 67, 100)] == [1, 1, 1.5, 1.5, 3, 3]
+
+
+def test_likelihood_without_losses_is_an_input_error_before_anything_is_searched(inputs, make_context) -> None:
+    seen: list[str] = []
+    context = make_context("filter", inputs, report=lambda progress: seen.append(progress.message))
+    with pytest.raises(InputError, match=r"weak\.jsonl does not say how likely the query w0 is"):
+        run(FilterConfig(method="likelihood"), context)
+    assert not seen
+
+
+def test_round_trip_asks_the_base_retriever_and_keeps_both_ranks(inputs, make_context, tiny_encoder) -> None:
+    context = make_context("filter", inputs)
+    config = FilterConfig(method="round_trip", top_k=5, base=str(tiny_encoder))
+    metrics = run(config, context).metrics
+    rows = {row["weak_id"]: row for row in read_jsonl(context.out_dir / "ranks.jsonl")}
+    assert _are_ranks_of(tiny_encoder, inputs, {weak_id: row["dense_rank"] for weak_id, row in rows.items()})
+    assert rows["w0"]["rank"] == 1
+    for row in rows.values():
+        if row["reason"] in ("", "round_trip"):
+            assert row["kept"] == (row["dense_rank"] <= 5)
+    curve = read_json(context.out_dir / "curve.json")
+    assert curve["by"] == "round_trip"
+    assert curve["kept_by_k"][4] == metrics["kept"]
+    assert curve["kept_by_k"][59] == metrics["sound"]
+    assert metrics["kept"] + metrics["dropped_round_trip"] == metrics["sound"]
+
+
+def test_round_trip_asks_the_trained_retriever_where_there_is_one(
+    inputs, make_context, tiny_encoder, other_encoder
+) -> None:
+    context = make_context("filter", {**inputs, "train": other_encoder.parent})
+    run(FilterConfig(method="round_trip", base=str(tiny_encoder)), context)
+    found = {row["weak_id"]: row["dense_rank"] for row in read_jsonl(context.out_dir / "ranks.jsonl")}
+    assert _are_ranks_of(other_encoder, inputs, found)
+    assert not _are_ranks_of(tiny_encoder, inputs, found)
+
+
+def test_round_trip_stopped_while_searching_ends_with_the_same_bytes(inputs, make_context, tiny_encoder) -> None:
+    config = FilterConfig(method="round_trip", base=str(tiny_encoder))
+    whole = make_context("filter", inputs)
+    run(config, whole)
+    told: list[str] = []
+    cut = make_context(
+        "filter", inputs, cache=whole.cache / "other", report=lambda progress: told.append(progress.message),
+        should_stop=lambda: told[-1] == "queries searched densely",
+    )  # fmt: skip
+    with pytest.raises(Cancelled):
+        run(config, cut)
+    told.clear()
+    run(config, replace(cut, should_stop=lambda: False))
+    assert "documents encoded" not in told
+    for name in ("ranks.jsonl", "curve.json"):
+        assert (whole.out_dir / name).read_bytes() == (cut.out_dir / name).read_bytes()
+
+
+@pytest.fixture
+def other_encoder(tmp_path: Path) -> Path:
+    """As train leaves a model: other random weights than the base's, below a folder."""
+    folder = tmp_path / "train" / "model"
+    folder.mkdir(parents=True)
+    tiny_models.write_encoder(folder)
+    model = SentenceTransformer(str(folder))
+    with torch.no_grad():
+        for number, weights in enumerate(model.parameters()):
+            weights.copy_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)))
+    model.save(str(folder), create_model_card=False)
+    return folder
+
+
+def _are_ranks_of(encoder: Path, inputs: dict[str, Path], ranks: dict[str, int]) -> bool:
+    """Whether sentence-transformers, one text at a time, agrees, but for scores that differ by rounding alone."""
+    model = SentenceTransformer(str(encoder))
+    encode = partial(model.encode, show_progress_bar=False)
+    documents = {one.doc_id: encode(one.content) for one in read_corpus(inputs["prepare"]).documents()}
+    for row in read_jsonl(inputs["generate"] / "weak.jsonl"):
+        query = encode(row["query"])
+        scores = {doc_id: float(vector @ query) for doc_id, vector in documents.items()}
+        own = scores[row["doc_id"]]
+        best, worst = (sum(score > own + slack for score in scores.values()) for slack in (1e-6, -1e-6))
+        if not best + 1 <= ranks[row["weak_id"]] <= worst:  # the own document is among the latter
+            return False
+    return True

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sptar_engine.artifacts import read_jsonl, write_jsonl
-from sptar_engine.configs import GenerateConfig
-from sptar_engine.data.weak import read_weak
+from sptar_engine.configs import FilterConfig, GenerateConfig
+from sptar_engine.data.query_text import normalised
+from sptar_engine.data.seeds import seeds_path
+from sptar_engine.data.weak import read_kept, read_weak
 from sptar_engine.errors import Cancelled, ConfigError, InputError, StageError
-from sptar_engine.prompting.cleanup import EMPTY, REASONS, SHORT
-from sptar_engine.prompting.prompts import make_prompt, write_prompt
+from sptar_engine.prompting.cleanup import EMPTY, EXAMPLE, REASONS, SHORT
+from sptar_engine.prompting.generation import RawQuery, Request
+from sptar_engine.prompting.prompts import make_prompt, read_prompts, write_prompt
 from sptar_engine.prompting.shards import Draft
 from sptar_engine.prompting.soft_prompt import build_soft_prompt, load_language_model, save_soft_prompt
 from sptar_engine.records import Document, Query, SeedPair
 from sptar_engine.stage import Progress, StageContext
+from sptar_engine.stages import filter as filter_stage
 from sptar_engine.stages.generate import run, summarise
+from sptar_engine.training.pairs import read_training_set
 
 MakeContext = Callable[..., StageContext]
 Inputs = dict[str, Path]
@@ -208,6 +213,141 @@ def test_every_batch_is_reported(
     assert last.metrics["dropped"] == len(rows(context, "dropped.jsonl"))
     assert last.metrics["queries_per_second"] > 0
     assert last.metrics["last_query"] in {row["query"] for row in rows(context)}
+
+
+def _styled(inputs: Inputs, folder: Path, *styles: str) -> Inputs:
+    """Select's folder with one prompt for each style, of another example each."""
+    rows = list(read_jsonl(inputs["prepare"] / "corpus.jsonl"))
+    prompts = [
+        make_prompt(
+            (SeedPair(Query(style, f"what is number {at}"), Document(row["_id"], row["text"], row["title"])),),
+            None, "Write a query.", style,
+        )
+        for at, (style, row) in enumerate(zip(styles, rows, strict=False))
+    ]  # fmt: skip
+    folder.mkdir()
+    write_prompt(folder, *prompts)
+    return inputs | {"select": folder}
+
+
+def test_styles_take_turns_and_each_query_is_what_its_prompt_alone_writes(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig], tmp_path: Path
+) -> None:
+    mixed = _styled(inputs, tmp_path / "mixed", "question", "keywords", "claim")
+    prompts = read_prompts(mixed["select"], None)
+    context = make_context("generate", mixed)
+    config = settings(queries=2, decoding="sample", temperature=1.5)
+    metrics = run(config, context).metrics
+    style_of = {doc_id: ("question", "keywords", "claim")[at % 3] for at, doc_id in enumerate(pool(inputs))}
+    assert {row["doc_id"]: row["style"] for row in rows(context)}.items() <= style_of.items()
+    assert [row["doc_id"] for row in rows(context)] == sorted(
+        (row["doc_id"] for row in rows(context)), key=pool(inputs).index
+    )
+    for prompt in prompts:
+        alone = tmp_path / f"alone-{prompt.style}"
+        alone.mkdir()
+        write_prompt(alone, prompt)
+        single = make_context("generate", inputs | {"select": alone})
+        run(settings(queries=2, decoding="sample", temperature=1.5, batch_tokens=64), single)
+        own = [row | {"loss": 0} for row in rows(single) if style_of[row["doc_id"]] == prompt.style]
+        assert own == [row | {"loss": 0} for row in rows(context) if row["style"] == prompt.style]
+    counts = metrics["styles"]
+    assert {style: one["documents"] for style, one in counts.items()} == {"question": 4, "keywords": 4, "claim": 3}
+    assert sum(one["queries"] for one in counts.values()) == metrics["queries"] == len(rows(context))
+
+
+def test_queries_in_turns_stopped_and_started_again_end_with_the_same_bytes(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig], tmp_path: Path
+) -> None:
+    mixed = _styled(inputs, tmp_path / "mixed", "question", "claim")
+    whole = make_context("generate", mixed)
+    run(settings(), whole)
+    seen: list[Progress] = []
+    context = make_context("generate", mixed, report=seen.append, should_stop=lambda: seen[-1].done > 5)
+    with pytest.raises(Cancelled):
+        run(settings(), context)
+    run(settings(), make_context("generate", mixed, out=context.out_dir))
+    assert files(context) == files(whole)
+
+
+def test_diverse_documents_take_turns_among_topics_and_a_stopped_run_encodes_nothing_twice(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig], tiny_encoder: Path
+) -> None:
+    config = settings(choice="diverse", documents=6, base=str(tiny_encoder), min_words=1)
+    whole = make_context("generate", inputs)
+    metrics = run(config, whole).metrics
+    doc_ids = {row["doc_id"] for row in rows(whole) + rows(whole, "dropped.jsonl")}
+    assert len(doc_ids) == metrics["documents"] == 6
+    assert doc_ids <= set(pool(inputs))
+    assert metrics["topics"] == 3  # the square root of 11
+    seen: list[Progress] = []
+    context = make_context("generate", inputs, report=seen.append, should_stop=lambda: "queries" in seen[-1].message)
+    with pytest.raises(Cancelled):
+        run(config, context)
+    assert seen[0].message == "candidate documents encoded"
+    seen.clear()
+    run(config, make_context("generate", inputs, out=context.out_dir, report=seen.append))
+    assert {progress.message for progress in seen} == {"documents have their queries"}
+    assert files(context) == files(whole)
+
+
+def test_diverse_takes_all_documents_of_a_pool_that_is_not_larger(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig]
+) -> None:
+    spread, plain = make_context("generate", inputs), make_context("generate", inputs)
+    metrics = run(settings(choice="diverse", documents=POOL, base="not loaded"), spread).metrics
+    run(settings(documents=POOL), plain)
+    assert files(spread) == files(plain)
+    assert "topics" not in metrics
+
+
+def test_several_queries_per_document_go_through_filter_and_training(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig]
+) -> None:
+    written = make_context("generate", inputs)
+    run(settings(queries=4, decoding="sample", temperature=0.1, max_new_tokens=4), written)
+    weak = rows(written)
+    asked = [(row["doc_id"], normalised(row["query"])) for row in weak]
+    assert len(set(asked)) < len(asked), "some document has a query twice"
+    for split in ("train", "dev"):
+        write_jsonl(seeds_path(inputs["prepare"], split), [])
+    kept = make_context("filter", inputs | {"generate": written.out_dir})
+    metrics = filter_stage.run(FilterConfig(method="likelihood", keep_share=1.0), kept).metrics
+    pairs = read_kept(kept.out_dir)
+    assert metrics["total"] == len(weak)
+    assert len({normalised(pair.query) for pair in pairs}) == len(pairs) == metrics["kept"]
+    (inputs["prepare"] / "qrels").mkdir()
+    (inputs["prepare"] / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n")
+    training_set = read_training_set(inputs["prepare"], kept.out_dir, None, 0)
+    assert {pair.pair_id for pair in training_set.pairs} == {pair.weak_id for pair in pairs}
+    documents = [pair.doc_id for pair in training_set.pairs]
+    assert len(set(documents)) < len(documents), "some document has several queries"
+
+
+def test_a_query_that_repeats_the_instruction_is_dropped(
+    inputs: Inputs,
+    make_context: MakeContext,
+    settings: Callable[..., GenerateConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def parrot(model: Any, before: Any, requests: list[Request], *_: Any) -> Iterator[dict[str, list[RawQuery]]]:
+        yield {request.doc_id: [RawQuery("Write a query.\n", 1.0)] for request in requests}
+
+    monkeypatch.setattr("sptar_engine.stages.generate.write_queries", parrot)
+    context = make_context("generate", _styled(inputs, tmp_path / "one", "question"))
+    assert run(settings(), context).metrics["dropped"][EXAMPLE] == POOL
+
+
+def test_examples_that_leave_no_room_for_a_document_are_refused(
+    inputs: Inputs, make_context: MakeContext, settings: Callable[..., GenerateConfig], tmp_path: Path
+) -> None:
+    example = SeedPair(Query("q", "what"), Document("d", "a heron waits " * 400))
+    folder = tmp_path / "long"
+    folder.mkdir()
+    write_prompt(folder, make_prompt((example,) * 8, None))
+    with pytest.raises(ConfigError, match=r"select\.examples: .* looks at 1024"):
+        run(settings(), make_context("generate", inputs | {"select": folder}))
 
 
 def test_greedy_writes_one_query_a_document(

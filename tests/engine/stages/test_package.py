@@ -14,7 +14,9 @@ from sptar_engine.artifacts import sha256_file
 from sptar_engine.configs import PackageConfig, build_config
 from sptar_engine.errors import ConfigError, StageError
 from sptar_engine.packaging import load_check
+from sptar_engine.packaging.usage import USAGES
 from sptar_engine.stages import package
+from tests import tiny_families
 from tests.conftest import MakeContext
 
 Inputs = dict[str, Path]
@@ -77,6 +79,32 @@ def test_package_makes_an_archive_that_loads_and_lists_what_it_holds(
     assert {"README.md", "requirements.txt", "load_example.py", "SHA256SUMS", "model.safetensors"} <= set(
         listing["files"]
     )
+
+
+@pytest.mark.parametrize("family", ["late_interaction", "cross_encoder", "sparse"])
+def test_every_family_has_its_card_its_example_and_its_loader(
+    inputs: Inputs,
+    config: PackageConfig,
+    make_context: MakeContext,
+    without_child: None,
+    tiny_encoder: Path,
+    family: str,
+) -> None:
+    shutil.rmtree(inputs["train"] / "model")
+    tiny_families.write(family, tiny_encoder, inputs["train"] / "model")
+    result = json.loads((inputs["train"] / "result.json").read_text())
+    result["config"] |= {"family": family, "rerank_depth": 30}
+    (inputs["train"] / "result.json").write_text(json.dumps(result))
+    context = make_context("package", inputs)
+    package.run(config, context)
+    files = _read_zip(context.out_dir / "toy-search.zip")
+    loader = USAGES[family].loader
+    card = files["toy-search/README.md"].decode()
+    assert f'model = {loader}("toy-search")' in card
+    assert f"model = {loader}(" in files["toy-search/load_example.py"].decode()
+    assert json.loads(files["toy-search/config_sentence_transformers.json"])["model_type"] == loader
+    assert ("first 30 hits" in card) is (family == "cross_encoder")
+    assert ("sparse autoencoder" in card) is (family == "sparse")
 
 
 def test_sums_in_the_archive_verify(

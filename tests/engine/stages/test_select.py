@@ -16,10 +16,9 @@ from sptar_engine.configs import SelectConfig
 from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.data.seeds import read_seeds, seeds_path
 from sptar_engine.errors import ArtifactError, Cancelled, ConfigError, InputError, StageError
-from sptar_engine.prompting.prompts import read_prompt
+from sptar_engine.prompting.prompts import read_prompt, read_prompts
 from sptar_engine.prompting.scoring import QueryLoss
 from sptar_engine.prompting.soft_prompt import build_soft_prompt, load_language_model, save_soft_prompt
-from sptar_engine.records import Document, Query, SeedPair
 from sptar_engine.stage import SCRATCH, Progress, StageContext
 from sptar_engine.stages import select
 from sptar_engine.stages.prepare import seed_rows
@@ -52,46 +51,6 @@ def tuned(tmp_path: Path, tiny_llm: Path) -> Path:
 @pytest.fixture
 def config(tiny_llm: Path) -> SelectConfig:
     return SelectConfig(model=str(tiny_llm), candidates=4, examples=2, document_tokens=32, query_tokens=24)
-
-
-def _seeds(*counts: int) -> dict[str, list[SeedPair]]:
-    """One query for each count, with so many documents."""
-    return {
-        f"q{number}": [SeedPair(Query(f"q{number}", ""), Document(f"d{number}-{at}", "")) for at in range(count)]
-        for number, count in enumerate(counts)
-    }
-
-
-def _keys(sets: list[select.Examples]) -> list[frozenset[str]]:
-    return [frozenset(pair.document.doc_id for pair in examples) for examples in sets]
-
-
-def test_all_sets_there_are_when_fewer_than_wanted() -> None:
-    # of (2, 1, 1) documents, pairs from different queries: 2*1 + 2*1 + 1*1 = 5
-    sets = select.candidate_sets(_seeds(2, 1, 1), 2, 50, 13)
-    assert set(_keys(sets)) == {
-        frozenset(pair)
-        for pair in [("d0-0", "d1-0"), ("d0-1", "d1-0"), ("d0-0", "d2-0"), ("d0-1", "d2-0"), ("d1-0", "d2-0")]
-    }
-    assert len(sets) == 5
-
-
-@pytest.mark.parametrize(("size", "wanted"), [(1, 12), (2, 30), (4, 100), (1, 25)])
-def test_sets_are_distinct_and_have_one_pair_a_query(size: int, wanted: int) -> None:
-    sets = select.candidate_sets(_seeds(*[3] * 10), size, wanted, 13)
-    assert len(sets) == len(set(_keys(sets))) == wanted
-    assert all(len({pair.query.query_id for pair in examples}) == size for examples in sets)
-
-
-def test_sets_depend_on_the_seed_alone() -> None:
-    seeds = _seeds(*[3] * 10)
-    assert select.candidate_sets(seeds, 2, 5, 13) == select.candidate_sets(seeds, 2, 5, 13)
-    assert select.candidate_sets(seeds, 2, 5, 13) != select.candidate_sets(seeds, 2, 5, 14)
-
-
-def test_more_examples_than_queries_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match=r"select\.examples: 3 examples .* there are 2"):
-        select.candidate_sets(_seeds(1, 5), 3, 1, 13)
 
 
 def test_table_is_ranked_and_the_best_set_is_the_prompt(
@@ -151,7 +110,8 @@ def test_stopped_and_started_again_scores_no_set_twice_and_leaves_the_same_bytes
     whole = make_context("select", {"prepare": prepared})
     select.run(config, whole)
     ticks: list[Progress] = []
-    cut = make_context("select", {"prepare": prepared}, report=ticks.append, should_stop=lambda: len(ticks) == 3)
+    fields = {"report": ticks.append, "should_stop": lambda: len(ticks) == 3, "cache": whole.cache.with_name("other")}
+    cut = make_context("select", {"prepare": prepared}, **fields)
     with pytest.raises(Cancelled):
         select.run(config, cut)
     scored: list[str] = []
@@ -203,3 +163,91 @@ def test_broken_prompt_file_is_an_artifact_error(tmp_path: Path) -> None:
     (tmp_path / "prompt.json").write_text('{"prompt_id": "hard-1", "soft": false}', encoding="utf-8")
     with pytest.raises(ArtifactError, match="examples"):
         read_prompt(tmp_path, None)
+
+
+def _say_styles(prepared: Path, *styles: str) -> None:
+    """Let a person have said these in turn about the queries of each split."""
+    for split in ("train", "dev"):
+        rows = list(read_jsonl(seeds_path(prepared, split)))
+        query_ids = list(dict.fromkeys(row["query_id"] for row in rows))
+        said = {query_id: styles[number % len(styles)] for number, query_id in enumerate(query_ids)}
+        write_jsonl(seeds_path(prepared, split), (row | {"style": said[row["query_id"]]} for row in rows))
+
+
+def test_examples_and_heldout_queries_are_of_the_style_asked_for(
+    make_context: MakeContext, prepared: Path, config: SelectConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _say_styles(prepared, "question", "claim", "keywords")
+    measured: list[int] = []
+    score = select.score
+    monkeypatch.setattr(select, "score", lambda *args: measured.append(len(args[3])) or score(*args))
+    context = make_context("select", {"prepare": prepared})
+    metrics = select.run(replace(config, style="claim"), context).metrics
+    claims = {query_id for query_id, pairs in read_seeds(prepared, "train").items() if pairs[0].query.style == "claim"}
+    table = list(read_jsonl(context.out_dir / "candidates.jsonl"))
+    assert {row["style"] for row in table} == {"claim"}
+    assert {example["query_id"] for row in table for example in row["examples"]} <= claims
+    assert set(measured) == {4}  # of the 12 held-out queries
+    [prompt] = read_prompts(context.out_dir, None)
+    assert prompt.style == "claim"
+    assert metrics["styles"] == {
+        "claim": {
+            "train_queries": len(claims), "heldout_queries": 4, "prompt_id": prompt.prompt_id, "examples": 2,
+            "heldout_perplexity": metrics["heldout_perplexity"],
+        }
+    }  # fmt: skip
+
+
+def test_mixed_keeps_the_best_set_of_each_style(
+    make_context: MakeContext, prepared: Path, config: SelectConfig
+) -> None:
+    _say_styles(prepared, "keywords", "question")
+    context = make_context("select", {"prepare": prepared})
+    metrics = select.run(replace(config, style="mixed", instruction="Write a query."), context).metrics
+    prompts = read_prompts(context.out_dir, None)
+    assert [prompt.style for prompt in prompts] == ["question", "keywords"]
+    assert {prompt.instruction for prompt in prompts} == {"Write a query."}
+    table = list(read_jsonl(context.out_dir / "candidates.jsonl"))
+    assert [(row["style"], row["rank"]) for row in table] == [
+        (style, rank) for style in ("question", "keywords") for rank in (1, 2, 3, 4)
+    ]
+    assert [row["prompt_id"] for row in table if row["rank"] == 1] == [prompt.prompt_id for prompt in prompts]
+    assert metrics["prompt_id"] == "+".join(prompt.prompt_id for prompt in prompts)
+    assert list(metrics["styles"]) == ["question", "keywords"]
+
+
+def test_style_without_heldout_queries_is_measured_on_all(
+    make_context: MakeContext, prepared: Path, config: SelectConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _say_styles(prepared, "claim", "question")
+    rows = [row | {"style": "question"} for row in read_jsonl(seeds_path(prepared, "dev"))]
+    write_jsonl(seeds_path(prepared, "dev"), rows)
+    measured: list[int] = []
+    score = select.score
+    monkeypatch.setattr(select, "score", lambda *args: measured.append(len(args[3])) or score(*args))
+    select.run(replace(config, style="claim", candidates=1), make_context("select", {"prepare": prepared}))
+    assert measured == [12]
+
+
+def test_an_instruction_is_part_of_the_prompt_that_is_scored(
+    make_context: MakeContext, prepared: Path, config: SelectConfig
+) -> None:
+    found = []
+    for instruction in ("", "Write the query that each document answers."):
+        context = make_context("select", {"prepare": prepared})
+        select.run(replace(config, instruction=instruction), context)
+        rows = list(read_jsonl(context.out_dir / "candidates.jsonl"))
+        found.append({json.dumps(row["examples"]): (row["loss"], row["prompt_id"]) for row in rows})
+    without, with_it = found
+    assert without.keys() == with_it.keys()
+    assert all(without[key][0] != with_it[key][0] and without[key][1] != with_it[key][1] for key in without)
+
+
+def test_examples_that_the_model_cannot_hold_are_refused_before_any_is_scored(
+    make_context: MakeContext, prepared: Path, config: SelectConfig
+) -> None:
+    context = make_context("select", {"prepare": prepared})
+    long = replace(config, examples=8, instruction="Write the query that each document answers. " * 80)
+    with pytest.raises(ConfigError, match=r"select\.examples: .* looks at 1024; lower it"):
+        select.run(long, context)
+    assert not list(context.scratch.iterdir())

@@ -6,43 +6,12 @@ import pytest
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
-from sptar_engine.artifacts import checksums, read_jsonl, write_jsonl
-from sptar_engine.configs import CONFIGS, PrepareConfig, TrainConfig
+from sptar_engine.artifacts import checksums, read_jsonl
+from sptar_engine.configs import CONFIGS, TrainConfig
 from sptar_engine.errors import Cancelled, ConfigError, InputError
 from sptar_engine.stage import Progress
-from sptar_engine.stages import prepare as prepare_stage
 from sptar_engine.stages import train as train_stage
 from sptar_engine.training.bi_encoder import BiEncoder
-from sptar_engine.training.mixing import Mixture
-from sptar_engine.training.retriever_loop import Training
-
-
-@pytest.fixture
-def prepare(make_context, toy_dataset) -> Path:
-    context = make_context("prepare", {"dataset": toy_dataset})
-    prepare_stage.run(PrepareConfig(), context)
-    return context.out_dir
-
-
-@pytest.fixture
-def filtered(prepare, tmp_path) -> Path:
-    """Weak queries for thirty documents; every third was dropped."""
-    documents = list(read_jsonl(prepare / "corpus.jsonl"))[::2]
-    rows = [
-        {
-            "weak_id": f"w{number}", "query": " ".join(row["text"].split()[1:7]), "doc_id": row["_id"],
-            "prompt_id": "p", "rank": number % 3 + 1, "kept": number % 3 < 2, "reason": "" if number % 3 < 2 else "x",
-        }
-        for number, row in enumerate(documents)
-    ]  # fmt: skip
-    write_jsonl(tmp_path / "filter" / "ranks.jsonl", rows)
-    return tmp_path / "filter"
-
-
-@pytest.fixture
-def make_config(tiny_encoder) -> Callable[..., TrainConfig]:
-    fast = {"epochs": 2, "batch_size": 8, "evaluations": 2, "learning_rate": 5e-3, "max_length": 48}
-    return lambda **settings: TrainConfig(base=str(tiny_encoder), **(fast | settings))
 
 
 @pytest.fixture
@@ -204,17 +173,6 @@ def test_bad_decision_is_refused_before_any_work(make_context, prepare, filtered
     assert list(context.out_dir.iterdir()) == []
 
 
-def test_hard_negatives_by_lucene_take_part(make_context, prepare, make_config) -> None:
-    context = make_context("train", {"prepare": prepare})
-    config = make_config(negatives=2, negatives_from=1, epochs=1, evaluations=1, mixes="1.0")
-    lesson = train_stage.read_lesson(config, context)
-    training_set = lesson.training_set
-    assert all(len(training_set.negatives[pair.query_key]) == 2 for pair in training_set.pairs)
-    for query, negatives in training_set.negatives.items():
-        assert not set(negatives) & set(training_set.positives[query])
-    assert train_stage.run(config, context).metrics["steps"] > 0
-
-
 def test_every_family_of_the_settings_has_a_learner() -> None:
     choices = CONFIGS["train"].__dataclass_fields__["family"].metadata["choices"]
     assert tuple(train_stage.FAMILIES) == choices
@@ -228,11 +186,3 @@ def test_shares_that_are_none_are_refused_with_the_settings(mixes) -> None:
 
 def test_shares_are_sorted_and_each_once() -> None:
     assert TrainConfig(mixes="1.0, 0.25,0.5,1").shares == (0.25, 0.5, 1.0)
-
-
-def test_summary_of_a_training_that_helped() -> None:
-    training = Training([1.0, 0.5], {0: 0.40, 1: 0.42, 2: 0.41})
-    summary = train_stage.summarise(training, Mixture(1.0, {0.0: 0.40, 1.0: 0.42}))
-    assert summary["sentence"] == (
-        "On the held-out questions training reached nDCG@10 0.420 against 0.400 of the untrained model."
-    )

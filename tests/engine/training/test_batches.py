@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sptar_engine.training.batches import BatchPlan, draw_batches
+from sptar_engine.training.batches import BatchPlan, draw_batches, draw_together
 from sptar_engine.training.pairs import TrainingPair
 
 
@@ -100,3 +100,22 @@ def test_many_pairs_take_seconds(crowded) -> None:
     batches = draw_batches(pairs, own_positives(pairs), 32, random.Random(0))
     assert time.process_time() - start < 10
     assert len(batches) >= count / 32
+
+
+def test_answers_of_one_query_are_dealt_together_when_they_share_its_loss() -> None:
+    pairs = make_pairs([("seed", number) for number in range(6)] + [(f"q{n}", 10 + n) for n in range(18)])
+    plan = BatchPlan(pairs, own_positives(pairs), 8, epochs=2, seed=13, together=True)
+    for epoch in (0, 1):
+        batches = plan.epoch(epoch)
+        assert sorted(pair.pair_id for batch in batches for pair in batch) == sorted(pair.pair_id for pair in pairs)
+        assert [len(batch) for batch in batches] == [8, 8, 8]
+        assert sorted(sum(pair.query_key == "seed" for pair in batch) for batch in batches) == [0, 0, 6]
+    assert plan.epoch(0) == plan.epoch(0) != plan.epoch(1)
+
+
+def test_more_answers_than_a_batch_holds_fill_several() -> None:
+    pairs = make_pairs([("seed", number) for number in range(11)] + [("other", 20), ("other", 21)])
+    batches = draw_together(pairs, 4, random.Random(0))
+    assert all(1 <= len(batch) <= 4 for batch in batches)
+    assert sorted(pair.pair_id for batch in batches for pair in batch) == sorted(pair.pair_id for pair in pairs)
+    assert sum(any(pair.query_key == "other" for pair in batch) for batch in batches) == 1

@@ -4,33 +4,17 @@ from pathlib import Path
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+from torch.nn import functional
 
-from sptar_engine.records import Qrels
+from sptar_engine.errors import ConfigError
 from sptar_engine.retrieval.encoder import load_bi_encoder
-from sptar_engine.training.bi_encoder import BiEncoder, contrastive_loss
-from sptar_engine.training.development import DevelopmentSet
+from sptar_engine.training.bi_encoder import BiEncoder
+from sptar_engine.training.distillation import distillation_loss
 from sptar_engine.training.learner import Meter
-from sptar_engine.training.pairs import TrainingPair, TrainingSet
-
-DOCUMENTS = {
-    1: "The sparrow is a bird that people know from the harbour.",
-    2: "The hammer is a tool, easy to carry.",
-    3: "The copper is a metal of the old library, covered in dust, long and narrow.",
-    4: "The pulsar is a star.",
-}
-QUERIES = {1: "where is the sparrow", 2: "easy tool hammer", 3: "which metal is covered in dust"}
-PAIRS = tuple(TrainingPair(f"p{n}", "seed", text, f"d{n}", text, n) for n, text in QUERIES.items())
-DEVELOPMENT = DevelopmentSet(
-    {f"q{n}": text for n, text in QUERIES.items()},
-    Qrels({f"q{n}": {f"d{n}": 1} for n in QUERIES}),
-    {f"d{n}": text for n, text in DOCUMENTS.items()} | {"twin": DOCUMENTS[4]},
-)
-
-
-def make_set(negatives: dict[str, tuple[int, ...]] | None = None, **more: set[int]) -> TrainingSet:
-    positives = {pair.query_key: {pair.document_key} | more.get(pair.pair_id, set()) for pair in PAIRS}
-    return TrainingSet(PAIRS, DOCUMENTS, positives, negatives=negatives or {})
+from sptar_engine.training.losses import contrastive_loss
+from sptar_engine.training.pairs import TrainingPair
+from tests.engine.training.lessons import DEVELOPMENT, DOCUMENTS, PAIRS, QUERIES, learn, make_lesson, silent
 
 
 @pytest.fixture
@@ -38,53 +22,87 @@ def model(tiny_encoder) -> SentenceTransformer:
     return load_bi_encoder(tiny_encoder, 64, "cpu")
 
 
-def make(model: SentenceTransformer, training_set: TrainingSet | None = None) -> BiEncoder:
-    return BiEncoder(model, training_set or make_set(), DEVELOPMENT, scale=20.0)
+@pytest.fixture
+def make(model, tiny_encoder):
+    """Make a learner of the model in evaluation mode, so that nothing is dropped out and losses can be told."""
+
+    def make(*arguments, **settings) -> BiEncoder:
+        return BiEncoder(model, make_lesson(tiny_encoder, *arguments, **settings))
+
+    return make
 
 
 def vectors(model: SentenceTransformer, texts: list[str]) -> torch.Tensor:
     return model.encode(texts, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False).clone()
 
 
-def test_loss_of_a_worked_example() -> None:
-    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    documents = torch.tensor([[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]])  # the third is a hard negative
-    none = torch.zeros(2, 3, dtype=torch.bool)
-    first = -math.log(math.exp(1.2) / (math.exp(1.2) + math.exp(0.0) + math.exp(2.0)))
-    second = -math.log(math.exp(2.0) / (math.exp(1.6) + math.exp(2.0) + math.exp(0.0)))
-    assert contrastive_loss(queries, documents, 2.0, none).item() == pytest.approx((first + second) / 2)
-    hidden = none.clone()
-    hidden[0, 2] = True  # … but it answers the first query
-    first = -math.log(math.exp(1.2) / (math.exp(1.2) + math.exp(0.0)))
-    assert contrastive_loss(queries, documents, 2.0, hidden).item() == pytest.approx((first + second) / 2)
+def columns(model: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
+    texts = [pair.query for pair in PAIRS], [DOCUMENTS[pair.document_key] for pair in PAIRS]
+    return [model.preprocess(column) for column in texts]
 
 
-def test_loss_of_a_pair_alone_is_zero() -> None:
-    one = torch.tensor([[1.0, 0.0]])
-    assert contrastive_loss(one, one, 20.0, torch.zeros(1, 1, dtype=torch.bool)).item() == 0
-
-
-def test_loss_is_that_of_sentence_transformers(model) -> None:
-    columns = [[pair.query for pair in PAIRS], [DOCUMENTS[pair.document_key] for pair in PAIRS]]
-    theirs = MultipleNegativesRankingLoss(model, scale=20.0)([model.preprocess(c) for c in columns], torch.tensor(0))
-    assert make(model).loss(PAIRS).item() == pytest.approx(theirs.item(), rel=1e-5)
-
-
-def test_hard_negative_stands_against_the_whole_batch_but_not_against_a_query_it_answers(model) -> None:
+def expected_loss(model, hidden: torch.Tensor) -> float:
     queries = vectors(model, [pair.query for pair in PAIRS])
-    documents = vectors(model, [DOCUMENTS[key] for key in (1, 2, 3, 4)])
+    documents = vectors(model, list(DOCUMENTS.values()))
+    return contrastive_loss(20 * queries @ documents.T, functional.one_hot(torch.arange(3), 4).bool(), hidden).item()
+
+
+def test_loss_and_gradient_are_those_of_sentence_transformers(model, make) -> None:
+    theirs = MultipleNegativesRankingLoss(model, scale=20.0)(columns(model), torch.tensor(0))
+    theirs.backward()
+    gradient = model[0].auto_model.embeddings.word_embeddings.weight.grad.clone()
+    model.zero_grad()
+    assert make().learn(PAIRS) == pytest.approx(theirs.item(), rel=1e-5)
+    torch.testing.assert_close(
+        model[0].auto_model.embeddings.word_embeddings.weight.grad, gradient, rtol=1e-3, atol=1e-6
+    )
+
+
+def test_shorter_vectors_add_their_losses_as_in_sentence_transformers(model, make) -> None:
+    plain = MultipleNegativesRankingLoss(model, scale=20.0)
+    theirs = MatryoshkaLoss(model, plain, matryoshka_dims=[32, 16, 4])(columns(model), torch.tensor(0))
+    assert make(matryoshka="16,4").learn(PAIRS) == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_shorter_vectors_are_shorter_than_the_models(make) -> None:
+    with pytest.raises(ConfigError, match=r"train\.matryoshka: 40 is not less than the 32 dimensions of the base"):
+        make(matryoshka="8,40")
+
+
+def test_hard_negative_stands_against_the_whole_batch_but_not_against_a_query_it_answers(model, make) -> None:
     hidden = torch.zeros(3, 4, dtype=torch.bool)
-    negatives = {PAIRS[0].query_key: (4,)}
-    everywhere = make(model, make_set(negatives)).loss(PAIRS).item()
-    assert everywhere == pytest.approx(contrastive_loss(queries, documents, 20.0, hidden).item(), rel=1e-5)
+    negatives = {QUERIES[1]: (4,)}
+    everywhere = make(negatives).learn(PAIRS)
+    assert everywhere == pytest.approx(expected_loss(model, hidden), rel=1e-5)
     hidden[1, 3] = True
-    masked = make(model, make_set(negatives, p2={4})).loss(PAIRS).item()
-    assert masked == pytest.approx(contrastive_loss(queries, documents, 20.0, hidden).item(), rel=1e-5)
+    masked = make(negatives, known={QUERIES[2]: {4}}).learn(PAIRS)
+    assert masked == pytest.approx(expected_loss(model, hidden), rel=1e-5)
     assert masked < everywhere
 
 
-def test_score_is_the_measure_of_an_exact_search_and_counts_each_text_once(model) -> None:
-    learner = make(model)
+def test_several_answers_share_the_loss(model, make) -> None:
+    pairs = (*PAIRS, TrainingPair("p4", "seed", QUERIES[1], "d4", QUERIES[1], 4))
+    scores = 20 * vectors(model, [pair.query for pair in pairs]) @ vectors(model, list(DOCUMENTS.values())).T
+    answers = torch.zeros(4, 4, dtype=torch.bool)
+    answers[[0, 0, 1, 2, 3, 3], [0, 3, 1, 2, 0, 3]] = True
+    expected = contrastive_loss(scores, answers, torch.zeros(4, 4, dtype=torch.bool)).item()
+    assert make(pairs=pairs, multi_positive=True).learn(pairs) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["kl", "margin_mse"])
+def test_teacher_has_its_share_of_the_loss(kind, model, make) -> None:
+    taught = {QUERIES[1]: {1: 3.0, 4: 1.0}}
+    scores = 20 * vectors(model, [pair.query for pair in PAIRS]) @ vectors(model, list(DOCUMENTS.values())).T
+    teacher = torch.full((3, 4), torch.nan)
+    teacher[0, 0], teacher[0, 3] = 3.0, 1.0
+    alone = make().learn(PAIRS)
+    following = distillation_loss(kind, scores, teacher).item()
+    loss = make(taught=taught, teacher_loss=kind, teacher_weight=0.25).learn(PAIRS)
+    assert loss == pytest.approx(0.75 * alone + 0.25 * following, rel=1e-4)
+
+
+def test_score_is_the_measure_of_an_exact_search_and_counts_each_text_once(model, make) -> None:
+    learner = make()
     done: list[int] = []
     score = learner.score(Meter(lambda place, total, message: done.append(place), 100))
     assert done[-1] == learner.evaluation_size == 4  # the twin is not encoded again
@@ -96,28 +114,26 @@ def test_score_is_the_measure_of_an_exact_search_and_counts_each_text_once(model
     assert score == pytest.approx(sum(1 / math.log2(1 + place) for place in places) / 3)
 
 
-def test_score_leaves_no_gradient_and_the_weights_as_they_were(model) -> None:
+def test_score_leaves_no_gradient_and_the_weights_as_they_were(model, make) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    make(model).score(Meter(lambda *_: None, 100))
+    make().score(silent())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_a_few_steps_lower_the_loss(model) -> None:
-    learner = make(model)
+def test_a_few_steps_lower_the_loss(model, make) -> None:
+    learner = make()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
-    for _ in range(8):
-        loss = learner.loss(PAIRS)
-        optimizer.zero_grad()
-        loss.backward()
+    for step in range(8):
+        loss, _ = learn(learner, seed=step)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(loss)
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_saved_model_loads_gives_the_same_vectors_and_names_no_place(model, tmp_path, tiny_encoder) -> None:
-    learner = make(model)
+def test_saved_model_loads_gives_the_same_vectors_and_names_no_place(model, make, tmp_path, tiny_encoder) -> None:
+    learner = make()
     learner.save(tmp_path / "model")
     loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert loaded.max_seq_length == 64
@@ -133,8 +149,8 @@ def test_saved_model_loads_gives_the_same_vectors_and_names_no_place(model, tmp_
         assert DOCUMENTS[1].encode() not in content
 
 
-def test_saving_twice_gives_the_same_bytes(model, tmp_path) -> None:
-    learner = make(model)
+def test_saving_twice_gives_the_same_bytes(make, tmp_path) -> None:
+    learner = make()
     for name in ("one", "two"):
         learner.save(tmp_path / name)
     ours = {path.relative_to(tmp_path / "one"): path.read_bytes() for path in (tmp_path / "one").rglob("*.*")}
@@ -148,8 +164,7 @@ def test_plain_encoder_gets_mean_pooling(tiny_encoder, tmp_path) -> None:
         (plain / name).write_bytes((tiny_encoder / name).read_bytes())
     model = load_bi_encoder(plain, 64, "cpu")
     assert model[1].pooling_mode == "mean"
-    learner = make(model)
-    learner.save(tmp_path / "model")
+    BiEncoder(model, make_lesson(plain)).save(tmp_path / "model")
     texts = list(DOCUMENTS.values())
     loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert torch.equal(vectors(loaded, texts), vectors(load_bi_encoder(tiny_encoder, 64, "cpu"), texts))

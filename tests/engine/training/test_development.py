@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
 from sptar_engine.data.beir import write_dataset
 from sptar_engine.errors import InputError
 from sptar_engine.records import Document, Qrels, Query
-from sptar_engine.training.development import DevelopmentSet, ScoreCache, choose_pool, read_development_set
+from sptar_engine.training.development import (
+    DevelopmentSet,
+    ScoreCache,
+    choose_pool,
+    read_development_set,
+    search_words,
+)
 
 DOCUMENTS = [Document(f"d{number}", f"text {number}", "title") for number in range(20)]
 QRELS = Qrels({"q1": {"d3": 1, "d4": 0}})
@@ -37,6 +45,22 @@ def test_no_held_out_queries_is_an_error(prepare) -> None:
     write_dataset(prepare, DOCUMENTS, [Query("q1", "one")], {"dev": Qrels({})})
     with pytest.raises(InputError, match="no held-out queries"):
         read_development_set(prepare, 0)
+
+
+def test_documents_of_equal_text_are_one_text() -> None:
+    development = DevelopmentSet({}, Qrels({}), {"a": "same", "b": "other", "c": "same"})
+    assert development.texts == {"same": ["a", "c"], "other": ["b"]}
+
+
+def test_bm25_searches_the_development_documents_alone(tmp_path) -> None:
+    documents = [Document(f"d{number}", "sparrow " * (number + 1) + "bird") for number in range(6)]
+    write_dataset(tmp_path, documents, [Query("q1", "sparrow")], {"dev": Qrels({"q1": {"d0": 1}})})
+    development = read_development_set(tmp_path, 0)
+    every = search_words(development, tmp_path, tmp_path / "cache", 10)["q1"]
+    assert len(every) == 6
+    some = replace(development, documents=dict.fromkeys(("d0", "d3", "d4"), ""))
+    expected = [hit for hit in every if hit.doc_id in some.documents][:2]
+    assert search_words(some, tmp_path, tmp_path / "cache", 2) == {"q1": expected}
 
 
 def test_score_is_kept_under_its_key_to_the_last_bit(tmp_path) -> None:

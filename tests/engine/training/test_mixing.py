@@ -16,7 +16,7 @@ class ScoredByWeight:
         self.scores = scores
         self.asked: list[float] = []
 
-    def loss(self, batch: object) -> torch.Tensor:
+    def learn(self, batch: object) -> float:
         raise NotImplementedError
 
     def score(self, meter: Meter) -> float:

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sptar_engine.configs import TrainConfig
 from sptar_engine.errors import Cancelled, StageError
 from sptar_engine.training.batches import Batch, BatchPlan
 from sptar_engine.training.learner import Meter
+from sptar_engine.training.pace import set_pace
 from sptar_engine.training.pairs import TrainingPair
 from sptar_engine.training.retriever_loop import RetrieverLoop, Training, evaluation_steps, rate, total_work
 
@@ -26,10 +27,12 @@ class Toy:
         self.evaluation_size = 5
         self.scores: Iterator[float] | None = iter(scores) if scores else None
 
-    def loss(self, batch: Batch) -> Tensor:
+    def learn(self, batch: Batch) -> float:
         assert self.module.training
         keys = torch.tensor([[float(pair.document_key)] for pair in batch])
-        return ((self.module(keys) - keys) ** 2).mean()
+        loss = ((self.module(keys) - keys) ** 2).mean()
+        loss.backward()
+        return loss.item()
 
     def score(self, meter: Meter) -> float:
         assert not self.module.training
@@ -67,7 +70,7 @@ def make(folder: Path) -> Path:
 
 
 def train(learner: Toy, folder: Path, ticks: Ticks | None = None, config: TrainConfig = CONFIG) -> Training:
-    meter = Meter(ticks or Ticks(), total_work(config, len(PAIRS), learner.evaluation_size))
+    meter = Meter(ticks or Ticks(), total_work(config, len(PAIRS), learner.evaluation_size, 2))
     return RetrieverLoop(learner, PLAN, config, folder / "checkpoint.pt").run(0.5, meter)
 
 
@@ -142,9 +145,24 @@ def test_training_stops_when_evaluations_bring_nothing(tmp_path) -> None:
 
 def test_loss_that_is_no_number_names_the_learning_rate(tmp_path) -> None:
     learner = Toy()
-    learner.loss = lambda batch: learner.module(torch.tensor([[float("nan")]])).sum()  # type: ignore[method-assign]
+    learner.learn = lambda batch: float("nan")  # type: ignore[method-assign]
     with pytest.raises(StageError, match=r"nan at step 1; a lower train.learning_rate than 0.1"):
         train(learner, tmp_path)
+
+
+def test_parameters_learn_at_their_own_pace_and_frozen_ones_not(tmp_path) -> None:
+    learner, fast = Toy(), Toy()
+    learner.module[0].bias.requires_grad = fast.module[0].bias.requires_grad = False
+    before = [value.clone() for value in learner.module.state_dict().values()]
+    set_pace(fast.module[2].parameters(), 3.0)
+    config = TrainConfig(epochs=2, batch_size=3, evaluations=1, learning_rate=1e-4)
+    train(learner, make(tmp_path / "slow"), config=config)
+    train(fast, make(tmp_path / "fast"), config=config)
+    weight, bias = before[0], before[1]
+    assert torch.equal(learner.module[0].bias, bias) and not torch.equal(learner.module[0].weight, weight)
+    moved = [(one.module[2].weight - before[2]).abs().sum().item() for one in (learner, fast)]
+    assert 2 * moved[0] < moved[1] < 4 * moved[0]
+    assert "0.bias" not in torch.load(tmp_path / "slow" / "checkpoint.pt")["weights"]
 
 
 def test_evaluations_are_spread_evenly_and_end_with_the_last_step() -> None:

@@ -10,7 +10,8 @@ from django.test import Client
 
 from tests.webapp.api.conftest import FakeSearch
 from tests.webapp.api.test_areas import post
-from tests.webapp.compare.conftest import RANKS
+from tests.webapp.compare.conftest import RANKS, measure_all
+from tests.webapp.experiments.conftest import add_example
 from webapp.models import (
     Archive,
     Corpus,
@@ -181,3 +182,36 @@ def test_a_long_document_is_cut_in_lists(api: Client, base: str, corpus: Corpus)
     Document.objects.filter(doc_id="d1").update(text="x" * 100_001)
     row = api.get(f"{base}documents/?doc_id=d1").json()["results"][0]
     assert (len(row["text"]), row["length"]) == (100_000, 100_001)
+
+
+def test_a_grid_names_families_what_was_chosen_and_what_is_missing(
+    api: Client, base: str, make_experiment: Callable[..., Experiment], ready: Project, owner: User
+) -> None:
+    for number in (20, 21):
+        add_example(ready, f"q{number}", "test", {f"d{number}": 1}, owner)
+    experiment = make_experiment(arms=["bm25", "zero_shot", "sptar"], families=["bi_encoder", "hybrid"])
+    measure_all(experiment, {"bm25": 3, "zero_shot": 2, "sptar": 1, "sptar/hybrid": 1})
+    experiment.comparison["families"] = {"sptar": {"chosen": "hybrid", "dev": {"bi_encoder": 0.4, "hybrid": 0.5}}}
+    experiment.save()
+    found = api.get(f"{base}experiments/1/comparison/").json()
+    assert [(one["arm"], one["family"]) for one in found["arms"]] == [
+        ("bm25", ""), ("zero_shot", "bi_encoder"), ("sptar", "bi_encoder"), ("sptar/hybrid", "hybrid"),
+    ]  # fmt: skip
+    assert found["families"] == {"sptar": {"chosen": "hybrid", "dev": {"bi_encoder": 0.4, "hybrid": 0.5}}}
+    assert found["missing"] == ["zero_shot/hybrid"]
+    shown = api.get(f"{base}experiments/1/").json()
+    assert shown["families"] == ["bi_encoder", "hybrid"]
+    assert {one["family"] for one in shown["stages"] if one["stage"] == "fuse"} == {"hybrid"}
+    searched = api.get(f"{base}experiments/1/results/?query_id=q14").json()["searches"]
+    assert [one["arm"] for one in searched] == ["bm25", "zero_shot", "sptar", "sptar/hybrid"]
+
+
+def test_families_are_chosen_in_the_start_body(api: Client, base: str, ready: Project) -> None:
+    settings = {"train": {"multi_positive": True}}
+    order = {"preset": "fast", "arms": ["sptar"], "families": ["hybrid"], "settings": settings}
+    made = post(api, f"{base}experiments/", **order).json()
+    assert made["families"] == ["bi_encoder", "hybrid"]
+    assert made["settings"]["train"]["multi_positive"] is True
+    assert Experiment.objects.get().families == ["bi_encoder", "hybrid"]
+    for nothing in ([], ["x"]):
+        assert post(api, f"{base}experiments/", **{**order, "families": nothing}).status_code == 400

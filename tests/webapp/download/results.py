@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,26 +29,30 @@ VERSIONS = {"peft": "0.21.2", "transformers": "5.23.0", "sentence-transformers":
 ARMS = ["bm25", "zero_shot", "inpars", "sptar"]
 
 
-def finished_experiment(project: Project, owner: User, *, number: int = 1, packed: bool = True) -> Experiment:
+def finished_experiment(
+    project: Project, owner: User, *, number: int = 1, packed: bool = True, families: Sequence[str] = ("bi_encoder",)
+) -> Experiment:
     """All steps done; with `packed=False` nothing is trained yet."""
     corpus = add_corpus(project)
     experiment = Experiment.objects.create(
         project=project, number=number, request_token=f"token {number}", preset="fast", arms=ARMS, corpus=corpus,
         labels_version=project.labels_version, dataset="0" * 32, started_by=owner, note=NOTE, state=State.DONE,
-        name="Winter", counts={"documents": 3, "test": 2}, comparison={"arms": {"bm25": {"nDCG@10": {"mean": 0.3}}}},
+        families=list(families), name="Winter", counts={"documents": 3, "test": 2},
+        comparison={"arms": {"bm25": {"nDCG@10": {"mean": 0.3}}}},
     )  # fmt: skip
     snapshot = places.snapshot_folder(project, experiment.dataset)
     write(snapshot, {
         "queries.jsonl": lines([{"_id": "q1", "text": TEST_QUESTION}, {"_id": "q2", "text": "a training question"}]),
         "qrels/test.tsv": b"query-id\tcorpus-id\tscore\nq1\td1\t1\n",
     })  # fmt: skip
-    for position, step in enumerate(plan(ARMS, {})):
-        folder = f"{step.step_id}-0123456789abcdef"
+    for position, step in enumerate(plan(ARMS, {}, families=families)):
+        folder = f"{step.step_id.replace('/', '-')}-0123456789abcdef"
         is_done = packed or (step.stage in ("prepare", "evaluate") and "train" not in step.inputs)
         StageRun.objects.create(
             experiment=experiment, position=position, step_id=step.step_id, stage=step.stage, arms=list(step.arms),
-            config=step.config.as_dict(), inputs=dict(step.inputs), queue="cpu", folder=folder if is_done else "",
-            digest=sha256(folder.encode()).hexdigest(), state=State.DONE if is_done else State.WAITING,
+            family=step.family, config=step.config.as_dict(), inputs=dict(step.inputs), queue="cpu",
+            folder=folder if is_done else "", digest=sha256(folder.encode()).hexdigest(),
+            state=State.DONE if is_done else State.WAITING,
         )  # fmt: skip
         if is_done:
             fill(places.store_folder(project) / "stages" / folder, step.stage)
@@ -121,7 +125,7 @@ def pack(folder: Path, model: Mapping[str, Content] = MODEL) -> None:
 def facts() -> CardFacts:
     """What the engine's card says."""
     return CardFacts(
-        name="retriever", family="bi-encoder", kept_untrained=False, dimensions=384, max_length=256,
+        name="retriever", family="bi_encoder", kept_untrained=False, dimensions=384, max_length=256,
         similarity="cosine", test_queries=2, measured=[Measured("nDCG@10", 0.41, 0.35, 0.47)],
         sources=[Source("base retriever", "all-minilm-l6-v2", "Apache-2.0", "PyPI")],
         steps=[Step("train", "Two epochs.", {"pairs": 100}, {"batch_size": 16})], trained_with=VERSIONS,

@@ -29,7 +29,8 @@ def test_a_model_that_is_not_on_the_list_starts_nothing(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("sptar_engine.catalog.check_folder", lambda folder: opened.append(str(folder)))
-    given = {"preset": "fast", "arms": ["bm25"], "seeds": "1", "after": "1", "action": "start", field: name}
+    given = {"preset": "fast", "arms": ["bm25"], "families": ["bi_encoder"], "seeds": "1", "after": "1"}
+    given |= {"action": "start", field: name}
     answer = client.post(f"/p/{project.slug}/experiments/new/", given)
     assert answer.status_code == 200
     assert Experiment.objects.count() == 1
@@ -59,7 +60,7 @@ def test_a_downloaded_model_is_safetensors_and_loads_in_a_clean_process_without_
     with zipfile.ZipFile(saved) as opened:
         endings = {Path(name).suffix for name in opened.namelist() if not name.endswith("SHA256SUMS")}
     assert endings <= {".safetensors", ".json", ".txt", ".md", ".py"}
-    expected = load_check.read_reference(tiny_model).vectors
+    expected = load_check.read_reference(tiny_model).numbers
     assert load_check.check(saved, "retriever", expected, tmp_path, lambda: None) <= load_check.TOLERANCE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import STANDARD_ARMS
 from sptar_engine.artifacts import sha256_file
 from sptar_engine.experiment import plan
 from sptar_engine.presets import PRESETS
@@ -68,7 +68,7 @@ def make_experiment(ready: Project, owner: User) -> Callable[..., Experiment]:
     """Return `make(states, arms=…)`: an experiment of the preset fast; `states` by step id, all others wait."""
 
     def make(states: dict[str, str] | None = None, **fields: Any) -> Experiment:
-        fields.setdefault("arms", list(ARMS))
+        fields.setdefault("arms", list(STANDARD_ARMS))
         number = ready.experiments.count() + 1
         experiment = Experiment.objects.create(
             project=ready, number=number, request_token=f"token {number}", preset="fast", corpus=ready.corpus,
@@ -76,11 +76,11 @@ def make_experiment(ready: Project, owner: User) -> Callable[..., Experiment]:
             labels_version=ready.labels_version, dataset="0" * 32, started_by=owner,
             counts={"documents": DOCUMENTS, "train_pairs": 20, **SPLITS}, **fields,
         )  # fmt: skip
-        for position, step in enumerate(plan(fields["arms"], experiment.settings)):
+        for position, step in enumerate(plan(fields["arms"], experiment.settings, families=experiment.families)):
             StageRun.objects.create(
                 experiment=experiment, position=position, step_id=step.step_id, stage=step.stage,
-                arms=list(step.arms), config=step.config.as_dict(), inputs=dict(step.inputs), queue="gpu",
-                state=(states or {}).get(step.step_id, State.WAITING),
+                arms=list(step.arms), family=step.family, config=step.config.as_dict(),
+                inputs=dict(step.inputs), queue="gpu", state=(states or {}).get(step.step_id, State.WAITING),
             )  # fmt: skip
         return experiment
 

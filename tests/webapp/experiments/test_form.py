@@ -8,7 +8,8 @@ import pytest
 
 from sptar_engine.configs import CONFIGS
 from sptar_engine.presets import PRESETS
-from webapp.forms.experiments import CHOSEN_ARMS, ExperimentForm, choices_of, first_choices, options
+from webapp.forms.experiments import USUAL_ARMS, ExperimentForm, choices_of, first_choices
+from webapp.forms.options import options
 from webapp.models import Experiment
 
 LLM, BASE = "smollm2-135m-instruct", "all-minilm-l6-v2"
@@ -93,9 +94,13 @@ def test_every_setting_of_the_engine_is_on_the_form_or_left_out_for_a_reason() -
     every = {(stage, spec.name) for stage, config in CONFIGS.items() for spec in dataclasses.fields(config)}
     left_out = {name for _, name in every - shown}
     assert left_out == {
-        "model", "base", "language_model", "dtype", "threads", "retriever", "max_length", "min_grade",
+        "model", "base", "language_model", "dtype", "threads", "family", "retriever", "max_length", "rerank_depth",
+        "min_grade", "k1", "b", "dev_pool",
     }  # fmt: skip
-    assert ("train", "max_length") in shown
+    assert {
+        ("train", "max_length"), ("train", "rerank_depth"), ("train", "dev_pool"), ("evaluate", "k1"),
+        ("evaluate", "b"),
+    } <= shown  # fmt: skip
 
 
 def test_an_option_says_its_default_its_bounds_and_the_presets() -> None:
@@ -107,5 +112,7 @@ def test_the_choices_of_an_experiment_come_back(make_experiment: Callable[..., E
     experiment = make_experiment(seeds=3)
     experiment.settings["filter"] = {"top_k": 10}
     found = choices_of(experiment)
-    assert found == {"preset": "fast", "arms": list(CHOSEN_ARMS), "seeds": 3, "filter-top_k": 10}
+    assert found == {
+        "preset": "fast", "arms": list(USUAL_ARMS), "families": ["bi_encoder"], "seeds": 3, "filter-top_k": 10,
+    }  # fmt: skip
     assert make_form(**found).is_valid()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sptar_engine.arms import ARMS
+from sptar_engine.arms import STANDARD_ARMS
 from sptar_engine.errors import ConfigError
 from tests.webapp.experiments.conftest import add_corpus
 from webapp.models import Event, Experiment, Project, State, User
@@ -17,7 +17,7 @@ from webapp.services.experiments import NotReadyError, describe, make_token, rep
 
 CHOICES: dict[str, Any] = {
     "preset": "fast",
-    "arms": tuple(ARMS),
+    "arms": STANDARD_ARMS,
     "settings": {"tune": {"epochs": 3}},
     "seeds": 2,
     "name": " First ",

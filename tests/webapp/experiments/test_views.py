@@ -21,7 +21,8 @@ def address(project: Project, name: str, *more: Any) -> str:
 
 
 def choices(**changes: Any) -> dict[str, Any]:
-    return {"preset": "fast", "arms": ["sptar"], "seeds": 1, "llm": LLM, "base": BASE, "after": 0} | changes
+    given = {"preset": "fast", "arms": ["sptar"], "families": ["bi_encoder"], "seeds": 1, "llm": LLM, "base": BASE}
+    return {**given, "after": 0, **changes}
 
 
 def test_the_empty_list_teaches(ready: Project, client: Client) -> None:
@@ -317,7 +318,7 @@ def test_the_command_does_the_same(done_experiment: Experiment, ready: Project, 
     done_experiment.settings["filter"] = {"top_k": 10}
     done_experiment.save()
     page = client.get(address(ready, "experiment", 1)).content.decode()
-    assert "--preset fast --arms bm25,zero_shot,seeds_only,inpars,sptar --seeds 1" in page
+    assert "--preset fast --arms bm25,zero_shot,seeds_only,inpars,sptar --families bi_encoder --seeds 1" in page
     assert "--set filter.top_k=10" in page
     assert "--set tune.epochs" not in page
 

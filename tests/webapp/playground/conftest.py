@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -33,23 +33,26 @@ def corpus(project: Project) -> Corpus:
 
 @pytest.fixture
 def make_experiment(project: Project, corpus: Corpus) -> Callable[..., Experiment]:
-    """Return `make(settings, seeds)`: an experiment whose steps are done; the models' folders are on the disk."""
+    """Return `make(settings, seeds, families)`: an experiment whose steps are done; its models are on the disk."""
 
-    def make(settings: dict[str, dict[str, Any]] | None = None, seeds: int = 1) -> Experiment:
+    def make(
+        settings: dict[str, dict[str, Any]] | None = None, seeds: int = 1, families: Sequence[str] = ("bi_encoder",)
+    ) -> Experiment:
         number = project.experiments.count() + 1
         experiment = Experiment.objects.create(
             project=project, number=number, request_token=str(number), preset="fast", corpus=corpus,
             arms=["bm25", "zero_shot", *TRAINED], labels_version=1, dataset="0" * 32, state=State.DONE,
+            families=list(families),
         )  # fmt: skip
         chosen = {stage: {**values} for stage, values in PRESETS["fast"].settings.items()}
         for stage, values in (settings or {}).items():
             chosen.setdefault(stage, {}).update(values)
-        for position, step in enumerate(plan(experiment.arms, chosen, seeds=seeds)):
+        for position, step in enumerate(plan(experiment.arms, chosen, families=families, seeds=seeds)):
             folder = f"{step.stage}-{number}-{position}"
             StageRun.objects.create(
                 experiment=experiment, position=position, step_id=step.step_id, stage=step.stage,
-                arms=list(step.arms), config=step.config.as_dict(), inputs=dict(step.inputs), queue="gpu",
-                state=State.DONE, folder=folder,
+                arms=list(step.arms), family=step.family, config=step.config.as_dict(), inputs=dict(step.inputs),
+                queue="gpu", state=State.DONE, folder=folder,
             )  # fmt: skip
             if step.stage == "train":
                 model = store_folder(project) / "stages" / folder / "model"

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from sptar_engine.experiment import everywhere
 from webapp.models import Experiment, StageRun, State
 from webapp.selectors.playground_choice import choice_of
 from webapp.selectors.trained_models import NotTrainedError, find_model, trained_model, trained_models
@@ -57,8 +58,7 @@ def test_model_reads_as_many_tokens_as_in_its_experiment(make_experiment) -> Non
 
 
 def test_other_base_model_is_named(make_experiment) -> None:
-    base = {"base": "facebook/contriever"}
-    model = find_model(make_experiment({"train": base, "evaluate": base, "package": base}), "sptar")
+    model = find_model(make_experiment(everywhere(base="facebook/contriever")), "sptar")
     assert model.before == "facebook/contriever"
 
 

@@ -99,13 +99,14 @@ def test_bm25_is_what_the_engine_finds_by_itself(corpus, tmp_path) -> None:
 
 
 def test_vectors_find_what_the_engine_finds_by_itself(corpus, service) -> None:
-    from sptar_engine.retrieval.dense import encode, encode_corpus, search
+    from sptar_engine.retrieval.dense import encode, search
     from sptar_engine.retrieval.encoder import load_bi_encoder
 
     found = eventually(lambda: client.find(corpus, "pulsar far away", retriever=client.BASE, depth=10))
     model = load_bi_encoder(service.folder / "models" / "tiny", 256, "cpu")
-    doc_ids, vectors = encode_corpus(model, read_corpus(places.corpus_folder(corpus)), 256)
-    expected = search(["q"], encode(model, ["pulsar far away"], 256), doc_ids, vectors, 10)["q"]
+    documents = read_corpus(places.corpus_folder(corpus))
+    vectors = encode(model, [document.content for document in documents.values()], 256)
+    expected = search(["q"], encode(model, ["pulsar far away"], 256), list(documents), vectors, 10)["q"]
     assert [hit.score for hit in found.hits] == pytest.approx([hit.score for hit in expected], abs=1e-5)
     assert {hit.doc_id for hit in found.hits[:5]} <= {hit.doc_id for hit in expected}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from sptar_engine.arms import FAMILIES
 from webapp.archive_kinds import CARD_BOXES
 from webapp.models import Experiment
 from webapp.operations.hub import CannotPush, push
@@ -26,6 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("project", help="the ten characters of the project's address, as in /p/PROJECT/")
         parser.add_argument("experiment", type=int, help="its number")
         parser.add_argument("repository", help="NAME/REPOSITORY on the hub")
+        trained = [name for name, family in FAMILIES.items() if family.trains]
+        parser.add_argument("--family", choices=trained, default="", help="of several kinds of search models this one")
         parser.add_argument("--public", action="store_true", help="everybody may read it")
         parser.add_argument(
             "--show", action="append", default=[], choices=[box.key for box in CARD_BOXES if box.private],
@@ -45,7 +48,7 @@ class Command(BaseCommand):
         try:
             pushed = push(
                 experiment=found, repository=repository, token=token, endpoint=os.environ.get("HF_ENDPOINT") or None,
-                is_public=options["public"], card=card,
+                is_public=options["public"], card=card, family=options["family"],
             )  # fmt: skip
         except CannotPush as error:
             raise CommandError(str(error)) from None

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandError
 
+from sptar_engine.arms import BI_ENCODER, FAMILIES
 from sptar_engine.presets import PRESETS
-from webapp.forms.experiments import CHOSEN_ARMS
+from webapp.forms.experiments import CHOSEN_ARMS, USUAL_ARMS
 from webapp.management.headless import REFUSED, HeadlessCommand, failed, is_stuck, now, wait
 from webapp.models import Experiment, Project, Role, State, User
 from webapp.selectors.comparisons import headlines_of
@@ -29,7 +30,12 @@ class Command(HeadlessCommand):
     def declare(self, parser: ArgumentParser) -> None:
         """Add ours."""
         parser.add_argument("--preset", choices=list(PRESETS), default="balanced")
-        parser.add_argument("--arm", choices=CHOSEN_ARMS, action="append", help="besides the baselines; default: all")
+        parser.add_argument(
+            "--arm", choices=CHOSEN_ARMS, action="append", help="besides the baselines; default: the usual"
+        )
+        parser.add_argument(
+            "--family", choices=list(FAMILIES), action="append", help=f"kind of search model; default: {BI_ENCODER}"
+        )
         parser.add_argument("--llm", default="", help="question writer")
         parser.add_argument("--base", default="", help="base search model")
         parser.add_argument("--seeds", type=int, default=1, help="repeats of each training")
@@ -43,9 +49,9 @@ class Command(HeadlessCommand):
         """Start it."""
         assert project is not None
         order = Order(
-            preset=options["preset"], arms=tuple(options["arm"] or CHOSEN_ARMS), llm=options["llm"],
-            base=options["base"], seeds=options["seeds"], name=options["name"], note=options["note"],
-            settings=_settings(options["set"]),
+            preset=options["preset"], arms=tuple(options["arm"] or USUAL_ARMS),
+            families=tuple(options["family"] or [BI_ENCODER]), llm=options["llm"], base=options["base"],
+            seeds=options["seeds"], name=options["name"], note=options["note"], settings=_settings(options["set"]),
         )  # fmt: skip
         token = options["request_token"] or secrets.token_hex(16)
         experiment = experiment_orders.place(project=project, actor=person, order=order, request_token=token)

@@ -1,0 +1,100 @@
+"""Does what is asked for fit the data and the base? Asked when the dataset is read, before anything that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sptar_engine.arms import CROSS_ENCODER
+from sptar_engine.artifacts import read_json
+from sptar_engine.configs import TrainConfig
+from sptar_engine.errors import ConfigError, InputError
+from sptar_engine.steps import Step
+
+Counts = Mapping[str, Any]
+"""The numbers of a finished prepare step."""
+
+
+_SIZES = ("out_features", "embedding_dimension", "word_embedding_dimension", "hidden_size")
+"""Names that a module's configuration gives to the length of what it puts out, sentence-transformers 5 and 6."""
+
+
+def check_fit(steps: Sequence[Step], counts: Counts) -> tuple[str, ...]:
+    """Return warnings, a sentence each, for a plan that works but not as one might think.
+
+    Raises InputError for data that the plan's steps cannot work with, ConfigError for an option they are too few for.
+    """
+    stages = {step.stage for step in steps}
+    documents, pool = int(counts["documents"]), int(counts["pool"])
+    if "train" in stages and documents < 2:
+        raise InputError("The collection has one document, which answers every query; a retriever needs several.")
+    if "generate" in stages and not pool:
+        raise InputError(
+            "Every document has a judgement, so there is none left to write queries for; arms without queries of their "
+            "own (bm25, zero_shot, seeds_only) still can be compared."
+        )
+    for step in steps:
+        _check_step(step, documents, int(counts["train_queries"]))
+    return tuple(dict.fromkeys(_warnings(steps, documents, pool)))
+
+
+def check_base(steps: Sequence[Step], base: Path) -> None:
+    """Raise ConfigError where a training wants more dimensions than the base retriever in a folder has."""
+    size = base_size(base)
+    for step in steps:
+        if isinstance(step.config, TrainConfig):
+            _check_sizes(step.config, step.family, size)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSize:
+    """Dimensions of a base as its files say: of a token's state and of a text's vector; None where they do not."""
+
+    token: int | None
+    vector: int | None
+
+
+def base_size(base: Path) -> BaseSize:
+    """Read the sizes of a transformers folder or a sentence-transformers one, whose last module decides."""
+    modules = base / "modules.json"
+    parts = [part["path"] for part in read_json(modules)] if modules.is_file() else [""]
+    found = [read_json(path) for part in parts if (path := base / part / "config.json").is_file()]
+    sizes = [config[name] for config in found for name in _SIZES if isinstance(config.get(name), int)]
+    tokens = [config["hidden_size"] for config in found if isinstance(config.get("hidden_size"), int)]
+    return BaseSize(next(iter(tokens), None), next(reversed(sizes), None))
+
+
+def _check_sizes(config: TrainConfig, family: str, size: BaseSize) -> None:
+    wanted, option, there, allowed = {
+        "bi_encoder": (config.shorter[0] + 1 if config.shorter else 0, "matryoshka", size.vector, "fewer than"),
+        "adapter": (config.adapter_rank, "adapter_rank", size.vector, "at most"),
+        "late_interaction": (config.token_dimensions, "token_dimensions", size.token, "at most"),
+    }.get(family, (0, "", None, ""))
+    if there is not None and wanted > there:
+        given = getattr(config, option)
+        raise ConfigError(
+            f"train.{option}", f"{given} is too much for the base; {allowed} its {there} dimensions is allowed"
+        )
+
+
+def _check_step(step: Step, documents: int, train_queries: int) -> None:
+    if step.stage == "select" and (examples := getattr(step.config, "examples", 0)) > train_queries:
+        reason = f"{examples} examples need as many train queries, and there are {train_queries}"
+        raise ConfigError("select.examples", reason)
+    if step.stage == "mine" and (skip := getattr(step.config, "skip", 0)) >= documents - 1:
+        raise ConfigError("mine.skip", f"{skip} passes over everything that can be mined in {documents} documents")
+
+
+def _warnings(steps: Sequence[Step], documents: int, pool: int) -> Iterator[str]:
+    for step in steps:
+        depth = getattr(step.config, "rerank_depth", 0)
+        if step.stage == "train" and step.family == CROSS_ENCODER and documents <= depth:
+            yield (
+                f"With {documents} documents and train.rerank_depth={depth} the cross-encoder puts the whole "
+                "collection in order, not the first hits of BM25."
+            )
+        wanted = getattr(step.config, "documents", 0)
+        if step.stage == "generate" and wanted > pool:
+            yield f"generate.documents asks for {wanted} documents and {pool} have no judgement; these are taken."

@@ -1,0 +1,44 @@
+"""BM25's first hits for the held-out queries: what a cross-encoder puts in order when it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sptar_engine.evaluation.metrics import measure
+from sptar_engine.records import Hit, Rankings
+from sptar_engine.retrieval.reranking import Pair
+from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, search_words
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHits:
+    """The held-out queries, and for each BM25's hits in its order: those that are read, or more."""
+
+    development: DevelopmentSet
+    hits: Rankings
+
+    def pairs(self) -> list[Pair]:
+        """The texts of every query with each of its hits."""
+        queries, documents = self.development.queries, self.development.documents
+        return [(queries[query_id], documents[hit.doc_id]) for query_id, some in self.hits.items() for hit in some]
+
+    def score(self, scores: Sequence[float]) -> float:
+        """nDCG@10 when the hits are put in the order of their scores, which belong to `pairs` by place."""
+        waiting = iter(scores)
+        ranked = {
+            query_id: sorted((Hit(hit.doc_id, next(waiting)) for hit in some), key=lambda hit: (-hit.score, hit.doc_id))
+            for query_id, some in self.hits.items()
+        }
+        return measure(self.development.qrels, ranked).mean[MEASURE]
+
+    @property
+    def own_score(self) -> float:
+        """nDCG@10 of BM25's own order."""
+        return measure(self.development.qrels, {query: some[:DEPTH] for query, some in self.hits.items()}).mean[MEASURE]
+
+
+def find_first_hits(prepare: Path, development: DevelopmentSet, cache: Path, depth: int) -> FirstHits:
+    """Search the documents of the development set with BM25 for all its queries."""
+    return FirstHits(development, search_words(development, prepare, cache, depth))

@@ -1,0 +1,76 @@
+"""Vectors of a corpus on disk: those of `encode`, made once, also when their making was stopped."""
+
+import numpy as np
+import pytest
+
+from sptar_engine.data.beir import read_corpus
+from sptar_engine.errors import Cancelled
+from sptar_engine.retrieval import corpus_vectors
+from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
+from sptar_engine.retrieval.dense import encode, search
+from sptar_engine.retrieval.encoder import load_bi_encoder
+
+
+@pytest.fixture
+def model(tiny_encoder):
+    return load_bi_encoder(tiny_encoder, 64, "cpu")
+
+
+@pytest.fixture
+def opened(model, toy_dataset, tmp_path, monkeypatch):
+    """Open the vectors in blocks of 16 documents; `opened.encoded` counts the documents that went through the model."""
+    monkeypatch.setattr(corpus_vectors, "_BLOCK", 16)
+
+    def counted(model, texts, max_length, tick):
+        opening.encoded += len(texts)
+        return encode(model, texts, max_length, tick)
+
+    def opening(folder="cache", tick=None, model_hash="base", max_length=64):
+        return open_corpus_vectors(model, model_hash, toy_dataset, max_length, tmp_path / folder, tick)
+
+    opening.encoded = 0
+    monkeypatch.setattr(corpus_vectors, "encode", counted)
+    return opening
+
+
+def test_vectors_are_those_of_the_encoder(opened, model, toy_dataset) -> None:
+    doc_ids, vectors = opened()
+    corpus = read_corpus(toy_dataset)
+    assert doc_ids == list(corpus)
+    expected = encode(model, [document.content for document in corpus.values()], 64)
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert vectors.dtype == np.float32
+
+
+def test_vectors_are_made_once_for_each_model_and_length(opened) -> None:
+    first = opened()[1]
+    assert opened.encoded == len(first)
+    np.testing.assert_array_equal(opened()[1], first)
+    assert opened.encoded == len(first)
+    opened(model_hash="trained")
+    opened(max_length=8)
+    assert opened.encoded == 3 * len(first)
+
+
+def test_stopped_making_goes_on_to_the_same_bytes(opened, tmp_path) -> None:
+    whole = opened("whole")[1]
+    heard: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        heard.append(done)
+        if done > 40:
+            raise Cancelled("stop")
+
+    opened.encoded = 0
+    with pytest.raises(Cancelled):
+        opened("cut", stop)
+    assert heard == sorted(heard) and opened.encoded == 48
+    np.testing.assert_array_equal(opened("cut")[1], whole)
+    assert opened.encoded == 48 + len(whole) - 32  # the block that was stopped is made again
+    files = {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+
+
+def test_search_takes_the_file_as_it_is(opened) -> None:
+    doc_ids, vectors = opened()
+    assert search(["q"], np.array(vectors[3:4]), doc_ids, vectors, 1)["q"][0].doc_id == doc_ids[3]

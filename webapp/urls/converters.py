@@ -1,0 +1,17 @@
+"""Parts of addresses that are none of Django's."""
+
+from __future__ import annotations
+
+
+class CellConverter:
+    """The name of a cell (webapp.cells): an arm, and a family behind a slash."""
+
+    regex = "[a-z0-9_]+(?:/[a-z_]+)?"
+
+    def to_python(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """As it stands."""
+        return value
