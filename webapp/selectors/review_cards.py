@@ -64,10 +64,9 @@ def card_of(batch: Batch, weak: WeakQuery) -> Card:
     )  # fmt: skip
 
 
-def titles(batch: Batch, rows: Iterable[WeakQuery]) -> dict[str, str]:
-    """Titles of the documents of some questions. One query."""
-    ids = {row.doc_id for row in rows}
-    found = Document.objects.filter(corpus=batch.experiment.corpus_id, doc_id__in=ids)
+def titles(batch: Batch, ids: Iterable[str]) -> dict[str, str]:
+    """Titles of some documents by their ids. One query."""
+    found = Document.objects.filter(corpus=batch.experiment.corpus_id, doc_id__in=set(ids))
     return dict(found.annotate(short=Left("title", _TITLE)).values_list("doc_id", "short"))
 
 

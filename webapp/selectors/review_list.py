@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Coalesce, Left
@@ -106,6 +106,22 @@ class Found:
     reached: int | None
 
 
+class Line(NamedTuple):
+    """A question as the list has it; `text` is its beginning, `reviewer` whose verdict counts."""
+
+    pk: int
+    doc_id: str
+    text: str
+    edited: str
+    dropped: str
+    verdict: str
+    reason: str
+    disputed: bool
+    rank: int | None
+    risk: float
+    reviewer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some questions in the order of their ids. `following` and `previous` are where the neighbours start.
@@ -113,7 +129,7 @@ class Page:
     `is_cut`: fewer than a page were found among the rows that one page looks at; there may be more.
     """
 
-    rows: list[WeakQuery]
+    rows: list[Line]
     following: int | None
     previous: int | None
     is_cut: bool
@@ -178,13 +194,13 @@ def _is_cut(found: Found) -> bool:
     return found.reached is not None and len(found.ids) <= PAGE
 
 
-def _rows(ids: list[int]) -> list[WeakQuery]:
-    rows = WeakQuery.objects.filter(pk__in=ids).select_related("reviewer").order_by("pk")
-    columns = (
-        "project_id", "batch", "doc_id", "rank", "loss", "risk", "dropped", "verdict", "edited", "reason", "disputed",
+def _rows(ids: list[int]) -> list[Line]:
+    rows = WeakQuery.objects.filter(pk__in=ids).order_by("pk")
+    found = rows.values_list(
+        "pk", "doc_id", Left("text", _TEXT), "edited", "dropped", "verdict", "reason", "disputed", "rank", "risk",
         "reviewer__name", "reviewer__email",
     )  # fmt: skip
-    return list(rows.annotate(short=Left("text", _TEXT)).only(*columns))
+    return [Line(*values, reviewer=name or email or "") for *values, name, email in found]
 
 
 def _alike(project: Project, batch: str, chosen: Filter, rows: QuerySet[WeakQuery], limit: int) -> Iterator[int]:
