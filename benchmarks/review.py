@@ -24,7 +24,6 @@ import http.client
 import json
 import random
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -159,15 +158,7 @@ def build(folder: Path, rows: int) -> ReviewSite:
 @contextmanager
 def serving(site: Site) -> Iterator[None]:
     """Run the web process on the site."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        site.port = probe.getsockname()[1]
-    web = (
-        "-m", "gunicorn", "webapp.wsgi:application", "--bind", f"127.0.0.1:{site.port}", "--workers", "2",
-        "--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--log-level", "error",
-        "--keep-alive", "30",  # a reviewer reads for longer than the default
-    )  # fmt: skip
-    with site.process(*web):
+    with site.web():
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sptar_engine.experiment import ARMS
 from webapp.models import Experiment, StageRun
-from webapp.selectors.words import arm_name
+from webapp.selectors.words import arm_name, write_p
 
 MAIN = "nDCG@10"
 MEASURES = ("nDCG@10", "RR@10", "R@100")
@@ -176,11 +176,6 @@ def verdict_of(other: str, versus: Mapping[str, Any], *, trained: bool = True) -
     state, words = read_verdict(versus, trained=trained)
     numbers = [f"{versus[name]:+.3f}" for name in ("difference", "low", "high")]
     return Verdict(other, *numbers, write_p(versus["p"]), write_p(versus["t_p"]), state, words)
-
-
-def write_p(p: float) -> str:
-    """A p-value in three digits; a very small one is not zero."""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _row(arm: str, found: Mapping[str, Any], baselines: list[str], measures: Sequence[str]) -> Row:

@@ -15,6 +15,7 @@ from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Coalesce, Left
 
 from webapp.models import Project, WeakQuery
+from webapp.prepared import Prepared
 from webapp.selectors.questions import USABLE
 from webapp.selectors.review_effects import WANTED
 from webapp.selectors.review_likeness import likeness
@@ -195,12 +196,10 @@ def _is_cut(found: Found) -> bool:
 
 
 def _rows(ids: list[int]) -> list[Line]:
-    rows = WeakQuery.objects.filter(pk__in=ids).order_by("pk")
-    found = rows.values_list(
-        "pk", "doc_id", Left("text", _TEXT), "edited", "dropped", "verdict", "reason", "disputed", "rank", "risk",
-        "reviewer__name", "reviewer__email",
-    )  # fmt: skip
-    return [Line(*values, reviewer=name or email or "") for *values, name, email in found]
+    return [
+        Line(*(row[name] for name in _COLUMNS), reviewer=row["reviewer__name"] or row["reviewer__email"] or "")
+        for row in (_LINES.rows(*ids) if ids else ())
+    ]
 
 
 def _alike(project: Project, batch: str, chosen: Filter, rows: QuerySet[WeakQuery], limit: int) -> Iterator[int]:
@@ -219,3 +218,14 @@ def _alike(project: Project, batch: str, chosen: Filter, rows: QuerySet[WeakQuer
 
 def _plain(name: str) -> Coalesce:
     return Coalesce(name, Value("-"), output_field=CharField())
+
+
+def _line_rows(*ids: int) -> QuerySet[WeakQuery, dict[str, Any]]:
+    rows = WeakQuery.objects.filter(pk__in=ids).order_by("pk").annotate(beginning=Left("text", _TEXT))
+    return rows.values(*_COLUMNS, "reviewer__name", "reviewer__email")
+
+
+_COLUMNS = (
+    "pk", "doc_id", "beginning", "edited", "dropped", "verdict", "reason", "disputed", "rank", "risk",
+)  # fmt: skip
+_LINES = Prepared(_line_rows)

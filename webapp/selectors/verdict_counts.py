@@ -16,7 +16,7 @@ BOUND = 5_000
 """Verdicts of a kind are counted up to here; beyond, another one changes little."""
 
 
-class _Counted(Subquery):
+class Counted(Subquery):
     """The number of rows of a sliced query, as a column."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
@@ -96,5 +96,5 @@ def _questions(nested: Callable[[OuterRef], Any] = lambda name: name) -> QuerySe
 
 
 def _column(rows: QuerySet[Any], bound: int) -> Case:
-    counted = _Counted(rows.values("pk")[:bound])
+    counted = Counted(rows.values("pk")[:bound])
     return Case(When(stage="generate", then=counted), default=Value(0), output_field=IntegerField())

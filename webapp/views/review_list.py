@@ -37,10 +37,10 @@ def listing(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
     places = {"after": number_of(request, "after"), "before": number_of(request, "before")}
     page = selector.page(project, batch.folder, chosen, **places)
     names = titles(batch, (row.doc_id for row in page.rows))
+    questions = reverse("review_question", args=[project.slug, number, arm, 0]).removesuffix("0/")
     context = page_context(
         request, batch, form=form, chosen=chosen, page=page,
-        rows=[_words(row, names.get(row.doc_id, "")) for row in page.rows], facts=facts_of(form, chosen),
-        questions=reverse("review_question", args=[project.slug, number, arm, 0]).removesuffix("0/"),
+        rows=[_words(row, names.get(row.doc_id, ""), questions) for row in page.rows], facts=facts_of(form, chosen),
         actions=BulkForm.base_fields["action"].choices, hidden=chosen.as_dict(),
         last_filter=last_filter(project, batch.folder),
     )  # fmt: skip
@@ -96,11 +96,14 @@ def facts_of(form: FilterForm, chosen: Filter) -> list[tuple[str, str]]:
     return found
 
 
-def _words(row: Line, title: str) -> dict[str, Any]:
-    """A row of the list: the question, its document, why it was dropped, why somebody rejected it."""
+def _words(row: Line, title: str, questions: str) -> dict[str, Any]:
+    """A row of the list: the question with its address below `questions`, its document, why it was dropped or rejected.
+
+    Its id is text: for a number templates ask each time how the language of the page writes it.
+    """
     words = {
-        "title": title or row.doc_id, "dropped": REASONS.get(row.dropped, row.dropped),
-        "because": REJECT_REASONS.get(row.reason, ""),
+        "pk": str(row.pk), "address": f"{questions}{row.pk}/", "title": title or row.doc_id,
+        "dropped": REASONS.get(row.dropped, row.dropped), "because": REJECT_REASONS.get(row.reason, ""),
     }  # fmt: skip
     return row._asdict() | words
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 from webapp.models import CurvePoint, Experiment, Project, StageRun, State
 from webapp.places import log_file, store_folder
 from webapp.selectors import candidates, curves, experiments
-from webapp.selectors.comparisons import short, table_of, write_p
+from webapp.selectors.comparisons import short, table_of
 from webapp.selectors.failures import advice_for
 from webapp.selectors.logs import tail_of
-from webapp.selectors.words import duration, size, stage_title, time_range
+from webapp.selectors.words import duration, size, stage_title, time_range, write_p
 
 
 @pytest.mark.parametrize(
