@@ -219,7 +219,7 @@ def address(kind: str, about: Mapping[str, Any], draw: random.Random) -> str:
 @cache
 def query_words() -> list[str]:
     """The words that queries are made of."""
-    return vocabulary()[:_FREQUENT]
+    return list(vocabulary()[:_FREQUENT])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

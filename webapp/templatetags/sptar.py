@@ -6,12 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
-from django.forms import BoundField
+from django.forms import BoundField, CheckboxInput, Select, SelectMultiple
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
+from webapp.forms.widgets import PlainSelect
 from webapp.models import Project, Role
 from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.step_facts import Step
@@ -19,6 +20,8 @@ from webapp.selectors.steps import steps_of
 from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
+
+_SELECTS = (Select, SelectMultiple, PlainSelect)  # not their heirs that are lists of radio buttons or boxes
 
 
 @register.simple_tag
@@ -65,12 +68,10 @@ def verdict_tag(verdict: str, disputed: bool) -> SafeString:
 
 def _widget_class(field: BoundField) -> str:
     """Bootstrap's class for a field's widget."""
-    kind = field.widget_type
-    if kind in ("checkbox",):
+    widget = field.field.widget
+    if isinstance(widget, CheckboxInput):
         return "form-check-input"
-    if kind in ("select", "selectmultiple"):
-        return "form-select"
-    return "form-control"
+    return "form-select" if type(widget) in _SELECTS else "form-control"
 
 
 @register.filter
