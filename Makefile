@@ -42,7 +42,7 @@ lint: .venv/installed-dev
 	.venv/bin/lint-imports
 
 test: lint
-	$(python) -m pytest $(ARGS)
+	$(python) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 screenshots: .venv/installed-dev
 	$(python) -m tests.browser.screenshots $(ARGS)

@@ -5,9 +5,10 @@
 The application runs as `manage.py up` runs it (gunicorn with its processes and threads), on a data folder of its own.
 Twenty reviewers, each logged in, pause one second between two things they do, and a writer inserts all the while: 200
 questions of another experiment and a verdict every 50 ms, each in a transaction of its own. They do four things in
-equal parts: `list`, the list at a random place; `filter`, the list by verdict, reason, rank or text; `next`, the next
-card (the one before them is passed over); `verdict`, a verdict on the card, whose answer brings the next one. All of a
-request counts, to the last byte of its page. The small project and the large one take turns.
+equal parts, the first round of which is not counted: `list`, the list at a random place; `filter`, the list by
+verdict, reason, rank or text; `next`, the next card (the one before them is passed over); `verdict`, a verdict on the
+card, whose answer brings the next one. All of a request counts, to the last byte of its page. The small project and
+the large one take turns.
 
 No card may lie before two people: `checks.shown_twice` counts those that did, `checks.verdicts` the verdicts given,
 `checks.verdicts_lost` those of them that the database does not have once.
@@ -24,7 +25,6 @@ import http.client
 import json
 import random
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -35,6 +35,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -159,15 +160,7 @@ def build(folder: Path, rows: int) -> ReviewSite:
 @contextmanager
 def serving(site: Site) -> Iterator[None]:
     """Run the web process on the site."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        site.port = probe.getsockname()[1]
-    web = (
-        "-m", "gunicorn", "webapp.wsgi:application", "--bind", f"127.0.0.1:{site.port}", "--workers", "2",
-        "--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--log-level", "error",
-        "--keep-alive", "30",  # a reviewer reads for longer than the default
-    )  # fmt: skip
-    with site.process(*web):
+    with site.web():
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
@@ -206,15 +199,16 @@ def _review(site: Site, end: float, number: int, seed: int, found: Load) -> None
     """One reviewer: something, a second of reading, the next thing."""
     reviewer = Reviewer(site, number, seed)
     time.sleep(random.Random(seed).random() * _PAUSE)
-    turn = seed
     try:
         reviewer.begin()
-        while time.monotonic() < end:
+        for turn in count(seed):
+            if time.monotonic() >= end:
+                break
             kind = KINDS[turn % len(KINDS)]
-            turn += 1
             begin = time.perf_counter()
             reviewer.do(kind)
-            found.taken[kind].append(1000 * (time.perf_counter() - begin))
+            if turn - seed >= len(KINDS):  # before, the processes read their templates
+                found.taken[kind].append(1000 * (time.perf_counter() - begin))
             time.sleep(_PAUSE)
     except (OSError, http.client.HTTPException, RuntimeError) as error:
         found.failed.append(f"{type(error).__name__}: {error}")

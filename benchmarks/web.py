@@ -47,6 +47,7 @@ from urllib.parse import urlencode, urlsplit
 
 from benchmarks.web_site import documents, vocabulary
 from sptar_engine.artifacts import write_jsonl
+from webapp.operations.processes import command
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SMALL = 10_000
@@ -78,6 +79,7 @@ class Site:
             "SECRET_KEY": "a-key-for-measurements-only-" + "0123456789" * 3,
             "PYTHONPATH": str(_ROOT),
             "LOG_LEVEL": "ERROR",
+            "GUNICORN_CMD_ARGS": "--log-level error",
             **({"DATABASE_URL": self.database} if self.database else {}),
         }
 
@@ -102,6 +104,16 @@ class Site:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
+    @contextmanager
+    def web(self) -> Iterator[None]:
+        """Run the web process as `manage.py up` does, on a free port."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        _, *words = command("web", {**self.environment, "PORT": str(self.port)})
+        with self.process(*words):
+            yield
+
     def get(self, path: str, connection: http.client.HTTPConnection) -> tuple[int, bytes]:
         """One page, whole."""
         connection.request("GET", path, headers={"Cookie": f"sessionid={self.about['session']}"})
@@ -121,14 +133,7 @@ def build(folder: Path, database: str, rows: int) -> Site:
 @contextmanager
 def serving(site: Site) -> Iterator[None]:
     """Run the application on the site, its index ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        site.port = probe.getsockname()[1]
-    web = (
-        "-m", "gunicorn", "webapp.wsgi:application", "--bind", f"127.0.0.1:{site.port}", "--workers", "2",
-        "--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--log-level", "error",
-    )  # fmt: skip
-    with site.process("manage.py", "search_service"), site.process(*web):
+    with site.process("manage.py", "search_service"), site.web():
         _await_index(site)
         yield
 
@@ -214,7 +219,7 @@ def address(kind: str, about: Mapping[str, Any], draw: random.Random) -> str:
 @cache
 def query_words() -> list[str]:
     """The words that queries are made of."""
-    return vocabulary()[:_FREQUENT]
+    return list(vocabulary()[:_FREQUENT])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

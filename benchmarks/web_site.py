@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate, islice
 from pathlib import Path
 from statistics import median
@@ -51,15 +51,16 @@ def documents(count: int, seed: int = _SEED) -> Iterator[EngineDocument]:
         yield EngineDocument(f"doc-{number:07d}", " ".join(chosen), " ".join(chosen[:4]).capitalize())
 
 
-def vocabulary() -> list[str]:
-    """Made-up words, the frequent ones first and short."""
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Made-up words, the frequent ones first and short. Made once: it takes longer than a page."""
     draw = random.Random(_SEED)
     syllables = [first + second for first in "bdfgklmnprstvz" for second in "aeiou"]
     found: dict[str, None] = {}
     while len(found) < _VOCABULARY:
         length = 1 + min(4, len(found) // 60)
         found["".join(draw.choices(syllables, k=length)) + ("" if length > 1 else draw.choice("nrst"))] = None
-    return list(found)
+    return tuple(found)
 
 
 def fill(count: int) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class TuneConfig(StageConfig):
     batch_size: int = option(4, "pairs per step", low=1, high=256)
     learning_rate: float = option(3e-2, "AdamW learning rate at the start, falling linearly", low=1e-6, high=1.0)
     weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)
-    average: float = option(0.8, "share kept in the average over the steps; 0 = the last step", low=0.0, high=0.999)
+    average: float = option(0.9, "share kept in the average over the steps; 0 = the last step", low=0.0, high=0.999)
     examples: int = option(0, "example pairs shown before each training pair", low=0, high=4)
     document_tokens: int = _document_tokens()
     query_tokens: int = _query_tokens()

@@ -11,9 +11,11 @@ from functools import wraps
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 
-from webapp.models import Membership, Role
+from webapp.models import Corpus, Membership, Project, Role
+from webapp.prepared import Prepared, instance
 
 View = Callable[..., HttpResponse]
 
@@ -42,13 +44,12 @@ def project_view(role: Role) -> Callable[[View], View]:
 
 def find_membership(slug: str, user_id: int | None) -> Membership:
     """A person's place in a project, the project and its documents' version known. Raises Http404 for a stranger."""
-    membership = (
-        Membership.objects.select_related("project", "project__corpus")
-        .filter(project__slug=slug, project__deleted=None, user_id=user_id)
-        .first()
-    )
-    if membership is None:
+    rows = _MEMBERSHIPS.rows(slug, user_id) if user_id is not None else []
+    if not rows:
         raise Http404("There is no such project.")
+    membership = instance(Membership, rows[0])
+    membership.project = instance(Project, rows[0], "project__")
+    membership.project.corpus = instance(Corpus, rows[0], "project__corpus__") if membership.project.corpus_id else None
     return membership
 
 
@@ -59,3 +60,13 @@ def require(found: Role, needed: Role) -> None:
             f"Your role here is {found.label.lower()} ({found.explained}); this needs the role "
             f"{needed.label.lower()}. Ask an owner of the project."
         )
+
+
+def _membership_rows(slug: str, user_id: int) -> QuerySet[Membership, dict[str, Any]]:
+    models = (("", Membership), ("project__", Project), ("project__corpus__", Corpus))
+    columns = [f"{prefix}{field.attname}" for prefix, model in models for field in model._meta.concrete_fields]
+    rows = Membership.objects.filter(project__slug=slug, project__deleted=None, user_id=user_id)
+    return rows.values(*columns)
+
+
+_MEMBERSHIPS = Prepared(_membership_rows)

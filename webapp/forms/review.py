@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from webapp.forms.widgets import PlainSelect
 from webapp.models import Verdict
 from webapp.review_words import LIKENESS, QUEUES, REJECT_REASONS
 
@@ -24,12 +25,14 @@ class FilterForm(forms.Form):
         label="Text", required=False, max_length=200,
         widget=forms.TextInput(attrs={"type": "search", "dir": "auto", "placeholder": "in the question"}),
     )  # fmt: skip
-    verdict = forms.ChoiceField(label="Verdict", required=False, choices=_STATES)
-    kept = forms.ChoiceField(label="Filter", required=False)
+    verdict = forms.ChoiceField(label="Verdict", required=False, choices=_STATES, widget=PlainSelect)
+    kept = forms.ChoiceField(label="Filter", required=False, widget=PlainSelect)
     reason = forms.ChoiceField(
-        label="Reason", required=False, choices=(("", "Any reason"), *REJECT_REASONS.items())
+        label="Reason", required=False, choices=(("", "Any reason"), *REJECT_REASONS.items()), widget=PlainSelect
     )  # fmt: skip
-    who = forms.TypedChoiceField(label="Reviewer", required=False, coerce=int, empty_value=None)
+    who = forms.TypedChoiceField(
+        label="Reviewer", required=False, coerce=int, empty_value=None, widget=PlainSelect
+    )  # fmt: skip
     rank = forms.IntegerField(
         label="Rank from", required=False, min_value=1, max_value=100_000,
         widget=forms.NumberInput(attrs={"placeholder": "rank from"}),

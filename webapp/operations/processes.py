@@ -48,6 +48,7 @@ def command(name: str, environment: Mapping[str, str]) -> list[str]:
             sys.executable, "-m", "gunicorn", "webapp.wsgi:application", "--bind", f"127.0.0.1:{environment['PORT']}",
             "--workers", "2", "--worker-class", "gthread", "--threads", "4", "--timeout", "120",
             "--graceful-timeout", "10", "--no-control-socket",
+            "--keep-alive", "30",  # seconds; people read for longer than the default of 2
         ],
         "search": [*manage, "search_service"],
         "worker-stages": [*manage, "worker", "gpu", "cpu"],

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from webapp.models import Errand, Experiment, Membership, Project, Role, StageRun, State, User
 from webapp.selectors.jobs import ERRANDS
-from webapp.selectors.steps import OPTIONAL, NextStep, Step, next_step, steps_of_all
+from webapp.selectors.step_facts import Step
+from webapp.selectors.steps import OPTIONAL, NextStep, next_step, steps_of_all
 from webapp.selectors.words import stage_name
 
 CARDS = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import comb
 
 from webapp.models import Experiment, Preference
-from webapp.selectors.words import plural
+from webapp.selectors.words import plural, write_p
 
 _READ = 10_000  # choices
 _LIKELY = 0.05
@@ -71,7 +71,7 @@ def _sentence(before: int, after: int, same: int, p: float | None) -> str:
         return f"{counted} Too few to tell: at least {_LEAST} questions with a clear preference are needed."
     chance = (
         f"If both were equally good, so uneven a count would come about by chance in {_percent(p)} of such series "
-        f"(exact sign test, p = {_digits(p)}, n = {clear})"
+        f"(exact sign test, p {write_p(p)}, n = {clear})"
     )
     if p >= _LIKELY:
         return f"{counted} {chance}: cannot tell yet."
@@ -81,7 +81,3 @@ def _sentence(before: int, after: int, same: int, p: float | None) -> str:
 
 def _percent(p: float) -> str:
     return f"{100 * p:.0f} %" if p >= 0.095 else f"{100 * p:.1f} %" if p >= 0.001 else "less than 0.1 %"
-
-
-def _digits(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"

@@ -8,7 +8,8 @@ from django.db.models import Count, Q
 
 from webapp.models import Experiment, Project, Query, Role
 from webapp.selectors.events import Line, recent
-from webapp.selectors.steps import NextStep, Step, next_step, steps_of
+from webapp.selectors.step_facts import Step
+from webapp.selectors.steps import NextStep, next_step, steps_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import Http404
 
 from webapp.models import Experiment, Project, StageRun, State, WeakQuery
+from webapp.prepared import Prepared, instance
 from webapp.selectors.questions import threshold_in
 from webapp.selectors.words import arm_name
 
@@ -80,16 +82,15 @@ def latest(project: Project) -> list[Batch]:
 def last_filter(project: Project, batch: str) -> StageRun | None:
     """The filter whose threshold `WeakQuery.dropped` tells: that of the newest experiment which has filtered a batch.
 
-    The points of a learning curve come after all others. Two queries.
+    The points of a learning curve come after all others. One query.
     """
-    rows = StageRun.objects.filter(experiment__project=project, stage="generate", folder=batch)
-    written = dict(rows.values_list("experiment", "arms"))
-    filters = StageRun.objects.filter(experiment__in=written, stage="filter", state=State.DONE)
-    found = filters.select_related("experiment").only(
-        "arms", "config", "experiment__number", "experiment__name", "experiment__series"
-    )
-    looked = (row for row in found if set(row.arms) & set(written[row.experiment_id]))
-    return max(looked, key=lambda row: precedence(row.experiment), default=None)
+    found = []
+    for row in _FILTERS.rows(project.pk, batch):
+        if set(row["arms"]) & set(row["written"]):
+            stage = instance(StageRun, row)
+            stage.experiment = instance(Experiment, row, "experiment__")
+            found.append(stage)
+    return max(found, key=lambda stage: precedence(stage.experiment), default=None)
 
 
 def precedence(experiment: Experiment) -> tuple[bool, int]:
@@ -125,3 +126,18 @@ def _batches(project: Project, stages: Sequence[StageRun]) -> list[Batch]:
                 for arm in row.arms
             ]  # fmt: skip
     return found
+
+
+def _filter_rows(project: int, folder: str) -> QuerySet[StageRun, dict[str, Any]]:
+    """Filters of the experiments that have the batch, each with the arms that have written it."""
+    rows = StageRun.objects.filter(
+        stage="filter", state=State.DONE, experiment__project=project, experiment__stages__stage="generate",
+        experiment__stages__folder=folder,
+    )  # fmt: skip
+    return rows.annotate(written=F("experiment__stages__arms")).values(
+        "id", "experiment_id", "arms", "config", "written", "experiment__id", "experiment__number",
+        "experiment__name", "experiment__series",
+    )  # fmt: skip
+
+
+_FILTERS = Prepared(_filter_rows)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from django.db.models import OuterRef, QuerySet
 from django.db.models.functions import Left
+from django.urls import reverse
 
 from webapp.marks import Part, mark
-from webapp.models import Document, ReviewStep, User, WeakQuery
+from webapp.models import Document, Project, ReviewStep, User, Verdict, WeakQuery
+from webapp.prepared import Prepared
 from webapp.selectors.questions import REASONS, USABLE
 from webapp.selectors.review_batches import Batch
+from webapp.selectors.verdict_counts import Counted
 
 STRIP = 10
 _READ = 6000  # characters of a document on a card
@@ -64,24 +69,49 @@ def card_of(batch: Batch, weak: WeakQuery) -> Card:
     )  # fmt: skip
 
 
-def titles(batch: Batch, rows: Iterable[WeakQuery]) -> dict[str, str]:
-    """Titles of the documents of some questions. One query."""
-    ids = {row.doc_id for row in rows}
-    found = Document.objects.filter(corpus=batch.experiment.corpus_id, doc_id__in=ids)
-    return dict(found.annotate(short=Left("title", _TITLE)).values_list("doc_id", "short"))
+def titles(batch: Batch, ids: Iterable[str]) -> dict[str, str]:
+    """Titles of some documents by their ids. One query."""
+    wanted, corpus = set(ids), batch.experiment.corpus_id
+    return {row["doc_id"]: row["short"] for row in _TITLES.rows(corpus, *wanted)} if wanted and corpus else {}
 
 
-def strip(batch: Batch, actor: User) -> list[ReviewStep]:
-    """The person's last ten steps, newest first; `is_last` is set on the one that an undo takes back."""
-    steps = ReviewStep.objects.filter(project=batch.project, actor=actor, weak__batch=batch.folder)
-    rows = list(steps.annotate(short=Left("weak__text", 60)).defer("before").order_by("-pk")[:STRIP])
-    last = next((row for row in rows if row.undone is None), None)
+def strip(batch: Batch, actor: User) -> list[dict[str, Any]]:
+    """The person's last ten steps, newest first, for the template.
+
+    `is_last` is the one that an undo takes back, `said` the verdict in words, `address` where the step is undone.
+    """
+    rows = _STEPS.rows(batch.project.pk, actor.pk, batch.folder)
+    place = [batch.project.slug, batch.experiment.number, batch.arm, 0]
+    steps_at = reverse("review_undo", args=place).removesuffix("0/undo/")
+    last = next((row for row in rows if row["undone"] is None), None)
     for row in rows:
-        row.is_last = row is last  # type: ignore[attr-defined]  # for the template
+        said, address = Verdict(row["verdict"]).label, f"{steps_at}{row['pk']}/undo/"
+        row |= {"is_last": row is last, "said": said, "address": address}
     return rows
 
 
 def unreviewed(batch: Batch) -> int:
     """Kept questions without a verdict, counted up to a thousand and one."""
-    rows = batch.questions.filter(dropped="", verdict="")
-    return rows.order_by().values("pk")[: _MANY + 1].count()
+    (row,) = _UNREVIEWED.rows(batch.project.pk, batch.folder)
+    return int(row["n"])
+
+
+def _title_rows(corpus: int, *ids: str) -> QuerySet[Document, dict[str, Any]]:
+    rows = Document.objects.filter(corpus=corpus, doc_id__in=ids)
+    return rows.annotate(short=Left("title", _TITLE)).values("doc_id", "short")
+
+
+def _step_rows(project: int, actor: int, folder: str) -> QuerySet[ReviewStep, dict[str, Any]]:
+    rows = ReviewStep.objects.filter(project=project, actor=actor, weak__batch=folder)
+    shown = rows.annotate(short=Left("weak__text", 60)).values("pk", "verdict", "undone", "short")
+    return shown.order_by("-pk")[:STRIP]
+
+
+def _unreviewed_rows(project: int, folder: str) -> QuerySet[Project, dict[str, Any]]:
+    rows = WeakQuery.objects.filter(project=OuterRef("pk"), batch=folder, dropped="", verdict="").order_by()
+    return Project.objects.filter(pk=project).annotate(n=Counted(rows.values("pk")[: _MANY + 1])).values("n")
+
+
+_TITLES = Prepared(_title_rows)
+_STEPS = Prepared(_step_rows)
+_UNREVIEWED = Prepared(_unreviewed_rows)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Coalesce, Left
 
 from webapp.models import Project, WeakQuery
+from webapp.prepared import Prepared
 from webapp.selectors.questions import USABLE
 from webapp.selectors.review_effects import WANTED
 from webapp.selectors.review_likeness import likeness
@@ -106,6 +107,22 @@ class Found:
     reached: int | None
 
 
+class Line(NamedTuple):
+    """A question as the list has it; `text` is its beginning, `reviewer` whose verdict counts."""
+
+    pk: int
+    doc_id: str
+    text: str
+    edited: str
+    dropped: str
+    verdict: str
+    reason: str
+    disputed: bool
+    rank: int | None
+    risk: float
+    reviewer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some questions in the order of their ids. `following` and `previous` are where the neighbours start.
@@ -113,7 +130,7 @@ class Page:
     `is_cut`: fewer than a page were found among the rows that one page looks at; there may be more.
     """
 
-    rows: list[WeakQuery]
+    rows: list[Line]
     following: int | None
     previous: int | None
     is_cut: bool
@@ -178,13 +195,11 @@ def _is_cut(found: Found) -> bool:
     return found.reached is not None and len(found.ids) <= PAGE
 
 
-def _rows(ids: list[int]) -> list[WeakQuery]:
-    rows = WeakQuery.objects.filter(pk__in=ids).select_related("reviewer").order_by("pk")
-    columns = (
-        "project_id", "batch", "doc_id", "rank", "loss", "risk", "dropped", "verdict", "edited", "reason", "disputed",
-        "reviewer__name", "reviewer__email",
-    )  # fmt: skip
-    return list(rows.annotate(short=Left("text", _TEXT)).only(*columns))
+def _rows(ids: list[int]) -> list[Line]:
+    return [
+        Line(*(row[name] for name in _COLUMNS), reviewer=row["reviewer__name"] or row["reviewer__email"] or "")
+        for row in (_LINES.rows(*ids) if ids else ())
+    ]
 
 
 def _alike(project: Project, batch: str, chosen: Filter, rows: QuerySet[WeakQuery], limit: int) -> Iterator[int]:
@@ -203,3 +218,14 @@ def _alike(project: Project, batch: str, chosen: Filter, rows: QuerySet[WeakQuer
 
 def _plain(name: str) -> Coalesce:
     return Coalesce(name, Value("-"), output_field=CharField())
+
+
+def _line_rows(*ids: int) -> QuerySet[WeakQuery, dict[str, Any]]:
+    rows = WeakQuery.objects.filter(pk__in=ids).order_by("pk").annotate(beginning=Left("text", _TEXT))
+    return rows.values(*_COLUMNS, "reviewer__name", "reviewer__email")
+
+
+_COLUMNS = (
+    "pk", "doc_id", "beginning", "edited", "dropped", "verdict", "reason", "disputed", "rank", "risk",
+)  # fmt: skip
+_LINES = Prepared(_line_rows)

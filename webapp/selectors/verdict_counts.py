@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, QuerySet, Subquery, Value, When
 
-from webapp.models import Experiment, Review, StageRun, Verdict, WeakQuery
+from webapp.models import Review, Verdict, WeakQuery
 from webapp.selectors.questions import USABLE
 from webapp.selectors.review_queues import SAMPLE_SIZE
 
@@ -16,7 +16,7 @@ BOUND = 5_000
 """Verdicts of a kind are counted up to here; beyond, another one changes little."""
 
 
-class _Counted(Subquery):
+class Counted(Subquery):
     """The number of rows of a sliced query, as a column."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
@@ -77,16 +77,15 @@ def columns() -> dict[str, Case]:
     }
 
 
-def counts_of(experiment: Experiment, stages: Iterable[StageRun]) -> VerdictCounts:
-    """The sums over the experiment's rows with `columns`."""
-    rows = list(stages)
+def counts_of(used: dict[str, int], rows: Sequence[Mapping[str, int]]) -> VerdictCounts:
+    """The sums over an experiment's rows with `columns`; `used` is its Experiment.decision_counts."""
     accepted, rejected, edited, flagged = (
-        min(sum(getattr(row, f"n_{verdict}") for row in rows), BOUND) for verdict in Verdict.values
+        min(sum(row[f"n_{verdict}"] for row in rows), BOUND) for verdict in Verdict.values
     )
-    looked_at, sample = max(((row.n_looked_at, row.n_sample) for row in rows), default=(0, 0))
+    looked_at, sample = max(((row["n_looked_at"], row["n_sample"]) for row in rows), default=(0, 0))
     return VerdictCounts(
-        accepted, rejected, edited, flagged, brought_back=sum(row.n_back for row in rows), sample=sample,
-        looked_at=looked_at, used=experiment.decision_counts,
+        accepted, rejected, edited, flagged, brought_back=sum(row["n_back"] for row in rows), sample=sample,
+        looked_at=looked_at, used=used,
     )  # fmt: skip
 
 
@@ -97,5 +96,5 @@ def _questions(nested: Callable[[OuterRef], Any] = lambda name: name) -> QuerySe
 
 
 def _column(rows: QuerySet[Any], bound: int) -> Case:
-    counted = _Counted(rows.values("pk")[:bound])
+    counted = Counted(rows.values("pk")[:bound])
     return Case(When(stage="generate", then=counted), default=Value(0), output_field=IntegerField())

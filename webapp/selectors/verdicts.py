@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webapp.selectors.words import write_p
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -48,8 +50,3 @@ def verdict_of(other: str, versus: Mapping[str, Any], *, trained: bool = True) -
     state, words = read_verdict(versus, trained=trained)
     numbers = [f"{versus[name]:+.3f}" for name in ("difference", "low", "high")]
     return Verdict(other, *numbers, write_p(versus["p"]), write_p(versus["t_p"]), state, words)
-
-
-def write_p(p: float) -> str:
-    """A p-value in three digits; a very small one is not zero."""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"

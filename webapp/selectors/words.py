@@ -104,3 +104,8 @@ def size(count: float) -> str:
 def _count(value: float, noun: str) -> str:
     shown = round(value)
     return f"{shown} {plural(shown, noun)}"
+
+
+def write_p(p: float) -> str:
+    """A p-value in three digits; a very small one is not zero."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"

@@ -25,19 +25,18 @@ def take(*, project: Project, batch: str, actor: User, queue: str = QUEUE) -> We
     `batch` is the folder name of WeakQuery.batch, `queue` one of webapp.review_words.QUEUES. None when nothing waits.
     """
     own = held(project, batch, actor, queue)
-    if own is not None and _lease(own, actor, queue):
+    if own is not None and _lease(project, own, actor, queue):
         return own
     for _ in range(_TRIES):
         weak = free(waiting(project, batch, actor, queue), actor).first()
-        if weak is None or _lease(weak, actor, queue):
+        if weak is None or _lease(project, weak, actor, queue):
             return weak
     return None
 
 
 def pass_over(*, weak: WeakQuery, actor: User) -> None:
     """Put a card aside: it is shown to nobody for some minutes. Nothing when it lies before somebody else."""
-    if hold(weak=weak, actor=actor):
-        ReviewLease.objects.filter(weak=weak, reviewer=actor).update(passed=True)
+    hold(weak=weak, actor=actor, passed=True)
 
 
 def take_up(*, project: Project, batch: str, actor: User) -> None:
@@ -45,27 +44,30 @@ def take_up(*, project: Project, batch: str, actor: User) -> None:
     passed(project, batch, actor).delete()
 
 
-def hold(*, weak: WeakQuery, actor: User) -> bool:
-    """Lease a question to a person, unless it lies before somebody else; whether they have it now."""
+def hold(*, weak: WeakQuery, actor: User, passed: bool = False) -> bool:
+    """Lease a question to a person, unless it lies before somebody else; whether it is theirs now.
+
+    With `passed` they have passed over it.
+    """
     until = timezone.now() + timedelta(minutes=MINUTES)
     free_or_own = Q(until__lte=timezone.now()) | Q(reviewer=actor)
     rows = ReviewLease.objects.filter(free_or_own, weak=weak)
-    if rows.update(reviewer=actor, until=until, passed=False):
+    if rows.update(reviewer=actor, until=until, passed=passed):
         return True
     try:
         with transaction.atomic():
-            ReviewLease.objects.create(weak=weak, reviewer=actor, until=until)
+            ReviewLease.objects.create(weak=weak, reviewer=actor, until=until, passed=passed)
     except IntegrityError:  # somebody else has it, or it is no longer there
         return False
     return True
 
 
-def _lease(weak: WeakQuery, actor: User, queue: str) -> bool:
+def _lease(project: Project, weak: WeakQuery, actor: User, queue: str) -> bool:
     """Lease it, if it waits still: somebody may have answered it since we looked."""
     with transaction.atomic():
         if not hold(weak=weak, actor=actor):
             return False
-        if waiting(weak.project, weak.batch, actor, queue).filter(pk=weak.pk).exists():
+        if waiting(project, weak.batch, actor, queue).filter(pk=weak.pk).exists():
             return True
         ReviewLease.objects.filter(weak=weak, reviewer=actor).delete()
     return False

@@ -49,9 +49,10 @@ def give(
         raise ValidationError(f"“{source[:40]}” is no source of a verdict; allowed are {', '.join(SOURCES)}.")
     with _locked(project, weak) as row:
         values = _checked(row, verdict, reason, text)
-        mine = Review.objects.filter(weak=row, reviewer=actor, settled=False).first()
+        given = list(row.reviews.all())
+        mine = next((one for one in given if one.reviewer_id == actor.pk and not one.settled), None)
         if mine is None or mine.bulk_id is not None or any(getattr(mine, name) != values[name] for name in values):
-            mine = _write(project, actor, row, mine, {**values, "source": source, "bulk_id": None})
+            mine = _write(project, actor, row, mine, given, {**values, "source": source, "bulk_id": None})
             said = verdict_words(mine.verdict, mine.reason)
             events.record(
                 "review.given", project=project, actor=actor, weak=row.pk, text=shorten(row.text), verdict=said
@@ -80,7 +81,9 @@ def settle(
                 "now and settle again if you still want to."
             )
         before = next((one for one in rows if one.settled), None)
-        made = _write(project, actor, row, before, {**values, "source": "settling", "bulk_id": None}, settled=True)
+        made = _write(
+            project, actor, row, before, rows, {**values, "source": "settling", "bulk_id": None}, settled=True
+        )
         said = verdict_words(made.verdict, made.reason)
         events.record("review.settled", project=project, actor=actor, weak=row.pk, text=shorten(row.text), verdict=said)
     return made
@@ -114,22 +117,25 @@ def refresh(weak: Collection[int]) -> None:
         reviews: dict[int, list[Review]] = defaultdict(list)
         for review in Review.objects.filter(weak_id__in=some):
             reviews[review.weak_id].append(review)
-        rows = WeakQuery.objects.filter(pk__in=some)
-        rows.exclude(pk__in=list(reviews)).update(
-            verdict="", edited="", reason="", reviewer=None, reviewed_at=None, disputed=False
-        )
-        changed = list(rows.filter(pk__in=list(reviews)).only("pk"))
-        for row in changed:
-            _count(row, reviews[row.pk])
-        names = ["verdict", "edited", "reason", "reviewer", "reviewed_at", "disputed"]
-        WeakQuery.objects.bulk_update(changed, names, batch_size=100)
+        without = [pk for pk in some if pk not in reviews]
+        if without:
+            WeakQuery.objects.filter(pk__in=without).update(**_NOTHING)
+        changed = [WeakQuery(pk=pk, **_counting(given)) for pk, given in reviews.items()]
+        WeakQuery.objects.bulk_update(changed, list(_NOTHING), batch_size=100)
 
 
-def _count(row: WeakQuery, reviews: list[Review]) -> None:
-    """Write into the row what counts."""
+_NOTHING = {
+    "verdict": "", "edited": "", "reason": "", "reviewer_id": None, "reviewed_at": None, "disputed": False,
+}  # fmt: skip
+
+
+def _counting(reviews: list[Review]) -> dict[str, Any]:
+    """What counts, as the columns of the question."""
     first = in_order(reviews)[0]
-    row.verdict, row.edited, row.reason = first.verdict, first.text, first.reason
-    row.reviewer_id, row.reviewed_at, row.disputed = first.reviewer_id, first.at, is_disputed(reviews)
+    return {
+        "verdict": first.verdict, "edited": first.text, "reason": first.reason, "reviewer_id": first.reviewer_id,
+        "reviewed_at": first.at, "disputed": is_disputed(reviews),
+    }  # fmt: skip
 
 
 @contextmanager
@@ -170,11 +176,12 @@ def _write(
     actor: User,
     row: WeakQuery,
     review: Review | None,
+    given: list[Review],
     values: dict[str, Any],
     *,
     settled: bool = False,
 ) -> Review:
-    """Keep the verdict and, for the undo, what was there before."""
+    """Keep the verdict in `review`, one of those `given`, or a new one, and, for the undo, what was there before."""
     before = {name: getattr(review, name) for name in _FIELDS} if review else {}
     if review and settled:
         before["reviewer_id"] = review.reviewer_id
@@ -187,7 +194,8 @@ def _write(
     ReviewStep.objects.create(
         project=project, actor=actor, weak=row, settling=settled, before=before, verdict=made.verdict
     )
-    refresh([row.pk])
+    now = given if review else [*given, made]
+    WeakQuery.objects.filter(pk=row.pk).update(**_counting(now))
     return made
 
 

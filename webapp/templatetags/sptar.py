@@ -6,18 +6,22 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
-from django.forms import BoundField
+from django.forms import BoundField, CheckboxInput, Select, SelectMultiple
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
+from webapp.forms.widgets import PlainSelect
 from webapp.models import Project, Role
 from webapp.selectors.judgements import PLAYGROUND
-from webapp.selectors.steps import Step, steps_of
+from webapp.selectors.step_facts import Step
+from webapp.selectors.steps import steps_of
 from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
+
+_SELECTS = (Select, SelectMultiple, PlainSelect)  # not their heirs that are lists of radio buttons or boxes
 
 
 @register.simple_tag
@@ -42,14 +46,32 @@ def icon(name: str, label: str = "") -> SafeString:
     )
 
 
+_VERDICT_TAGS = {
+    "accept": ("good", "check-lg", "Accepted"),
+    "reject": ("bad", "x-lg", "Rejected"),
+    "edit": ("accent", "pencil", "Edited"),
+    "unsure": ("warn", "flag", "Flagged"),
+}
+
+
+@register.simple_tag
+@lru_cache(maxsize=1000)
+def verdict_tag(verdict: str, disputed: bool) -> SafeString:
+    """What is said of a generated question, and whether people disagree on it."""
+    if verdict in _VERDICT_TAGS:
+        kind, name, words = _VERDICT_TAGS[verdict]
+        shown = format_html('<span class="tag {}">{} {}</span>', kind, icon(name), words)
+    else:
+        shown = mark_safe('<span class="tag">Not reviewed</span>')
+    return format_html('{} <span class="tag warn">{} Disagreement</span>', shown, icon("people")) if disputed else shown
+
+
 def _widget_class(field: BoundField) -> str:
     """Bootstrap's class for a field's widget."""
-    kind = field.widget_type
-    if kind in ("checkbox",):
+    widget = field.field.widget
+    if isinstance(widget, CheckboxInput):
         return "form-check-input"
-    if kind in ("select", "selectmultiple"):
-        return "form-select"
-    return "form-control"
+    return "form-select" if type(widget) in _SELECTS else "form-control"
 
 
 @register.filter

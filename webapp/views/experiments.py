@@ -21,7 +21,7 @@ from webapp.selectors.artifacts import stage_folder
 from webapp.selectors.experiment_links import links_of
 from webapp.selectors.models import encoders, language_models
 from webapp.selectors.recipes import recipe_of
-from webapp.selectors.steps import is_outdated
+from webapp.selectors.step_facts import is_outdated
 from webapp.selectors.words import plural
 from webapp.services import experiments, stages
 from webapp.streaming import send_file

@@ -59,7 +59,8 @@ def cards(request: HttpRequest, project: Project, number: int, arm: str, queue: 
     """The card that lies before this person; without one, a button that takes the next."""
     batch = batch_or_404(project, number, _known(queue) and arm)
     context = _desk(request, batch, queue, _held(request, batch, queue))
-    return render(request, "review/cards.html", context | {"last_filter": last_filter(project, batch.folder)})
+    context |= {"guideline": guidelines.current(project), "last_filter": last_filter(project, batch.folder)}
+    return render(request, "review/cards.html", context)
 
 
 @project_view(Role.REVIEWER)
@@ -167,7 +168,6 @@ def _desk(request: HttpRequest, batch: Batch, queue: str, weak: WeakQuery | None
     is_sample = queue == SAMPLE
     return page_context(
         request, batch, queue=queue, queue_name=QUEUES[queue], card=card_of(batch, weak) if weak else None,
-        guideline=guidelines.current(batch.project),
         standing="" if weak else standing(batch.project, batch.folder, request.user, queue),
         sample=sample_of(batch.project, batch.folder) if is_sample else None,
         left=None if weak is None or queue != QUEUE else unreviewed(batch),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 
 from webapp.access import project_view
 from webapp.forms.review import BulkForm, FilterForm
-from webapp.models import Project, Role, User, Verdict, WeakQuery
+from webapp.models import Project, Role, User, Verdict
 from webapp.review_words import LIKENESS, PATTERN_OF_REASON, REJECT_REASONS
 from webapp.selectors import review_list as selector
 from webapp.selectors.questions import REASONS
@@ -20,7 +20,7 @@ from webapp.selectors.review_agreement import reviews_of
 from webapp.selectors.review_batches import Batch, batch_or_404, last_filter
 from webapp.selectors.review_cards import card_of, titles
 from webapp.selectors.review_likeness import beginning
-from webapp.selectors.review_list import Filter
+from webapp.selectors.review_list import Filter, Line
 from webapp.services import guidelines
 from webapp.views.review_pages import number_of, page_context
 
@@ -36,10 +36,11 @@ def listing(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
     form, chosen = read_filter(batch, request.GET)
     places = {"after": number_of(request, "after"), "before": number_of(request, "before")}
     page = selector.page(project, batch.folder, chosen, **places)
-    names = titles(batch, page.rows)
+    names = titles(batch, (row.doc_id for row in page.rows))
+    questions = reverse("review_question", args=[project.slug, number, arm, 0]).removesuffix("0/")
     context = page_context(
         request, batch, form=form, chosen=chosen, page=page,
-        rows=[_line(row, names.get(row.doc_id, "")) for row in page.rows], facts=facts_of(form, chosen),
+        rows=[_words(row, names.get(row.doc_id, ""), questions) for row in page.rows], facts=facts_of(form, chosen),
         actions=BulkForm.base_fields["action"].choices, hidden=chosen.as_dict(),
         last_filter=last_filter(project, batch.folder),
     )  # fmt: skip
@@ -95,9 +96,16 @@ def facts_of(form: FilterForm, chosen: Filter) -> list[tuple[str, str]]:
     return found
 
 
-def _line(row: WeakQuery, title: str) -> tuple[WeakQuery, str, str, str]:
-    """A row of the list: the question, its document, why it was dropped, why somebody rejected it."""
-    return row, title, REASONS.get(row.dropped, row.dropped), REJECT_REASONS.get(row.reason, "")
+def _words(row: Line, title: str, questions: str) -> dict[str, Any]:
+    """A row of the list: the question with its address below `questions`, its document, why it was dropped or rejected.
+
+    Its id is text: for a number templates ask each time how the language of the page writes it.
+    """
+    words = {
+        "pk": str(row.pk), "address": f"{questions}{row.pk}/", "title": title or row.doc_id,
+        "dropped": REASONS.get(row.dropped, row.dropped), "because": REJECT_REASONS.get(row.reason, ""),
+    }  # fmt: skip
+    return row._asdict() | words
 
 
 def _detail(how: str, text: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.middleware.csrf import get_token
+from django.utils.functional import SimpleLazyObject
 
 from webapp.review_words import REJECT_REASONS
 from webapp.selectors.review_batches import Batch
@@ -16,8 +18,10 @@ from webapp.services.decisions import Conflict
 def page_context(request: HttpRequest, batch: Batch, **values: Any) -> dict[str, Any]:
     """What every page and fragment of a batch needs; `values` are its own."""
     return {
+        "csrf_token": get_token(request),  # else each of twenty forms would have one made for itself
         "current_step": "review", "batch": batch, "reasons": numbered_reasons(), "scores": wants_scores(request),
-        "steps": strip(batch, request.user), **values,
+        # Read where a template shows them: the list does not.
+        "steps": SimpleLazyObject(lambda: strip(batch, request.user)), **values,
     }  # fmt: skip
 
 

@@ -16,8 +16,7 @@ from webapp.selectors import candidates, curves, experiments
 from webapp.selectors.comparisons import short, table_of
 from webapp.selectors.failures import advice_for
 from webapp.selectors.logs import tail_of
-from webapp.selectors.verdicts import write_p
-from webapp.selectors.words import duration, size, stage_title, time_range
+from webapp.selectors.words import duration, size, stage_title, time_range, write_p
 
 
 @pytest.mark.parametrize(

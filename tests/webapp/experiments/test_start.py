@@ -11,7 +11,7 @@ from tests.webapp.experiments.conftest import add_corpus
 from webapp.models import Event, Experiment, Project, State, User
 from webapp.places import snapshot_folder
 from webapp.selectors.estimates import Need
-from webapp.selectors.steps import is_outdated
+from webapp.selectors.step_facts import is_outdated
 from webapp.services import experiments
 from webapp.services.experiments import NotReadyError, describe, make_token, repeat, start
 

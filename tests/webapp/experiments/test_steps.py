@@ -8,6 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.experiments.conftest import add_corpus, add_example
 from webapp.models import Errand, Experiment, Project, Role, State, Upload, User
+from webapp.prepared import Prepared
+from webapp.selectors import step_facts
 from webapp.selectors.home import home_of
 from webapp.selectors.steps import missing_examples, next_step, steps_of
 from webapp.selectors.uploads import on_the_way
@@ -188,6 +190,8 @@ def test_what_is_missing_is_said_with_its_number(train: int, dev: int, test: int
 
 
 def test_more_examples_than_are_counted_say_so(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.selectors.steps._MANY", 10)
+    for module in ("step_facts", "steps"):
+        monkeypatch.setattr(f"webapp.selectors.{module}.MANY", 10)
+    monkeypatch.setattr(step_facts, "_PROJECTS", Prepared(step_facts._project_rows))
     add_example(ready, "one more", "train", {"d1": 1})
     assert "+" in steps_of(ready)[1].label

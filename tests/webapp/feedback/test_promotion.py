@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from webapp.models import Decision, Event, Experiment, Judgement, Project, Query, User, WeakQuery
-from webapp.selectors.steps import is_outdated
+from webapp.selectors.step_facts import is_outdated
 from webapp.services import promotion, splits, undo
 from webapp.services.queries import text_key
 

@@ -8,8 +8,10 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from webapp.models import Change, Experiment, Project, Review, Role, State, User, WeakQuery
-from webapp.selectors import verdict_counts
-from webapp.selectors.steps import Step, next_step, steps_of
+from webapp.prepared import Prepared
+from webapp.selectors import step_facts, verdict_counts
+from webapp.selectors.step_facts import Step
+from webapp.selectors.steps import next_step, steps_of
 from webapp.services import derive
 
 pytestmark = pytest.mark.django_db
@@ -129,8 +131,9 @@ def test_a_training_with_the_verdicts_is_up_to_date_until_they_change(
 def test_many_verdicts_are_counted_up_to_a_bound(
     written: Experiment, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("verdict_counts", "steps"):
+    for module in ("verdict_counts", "review_step"):
         monkeypatch.setattr(f"webapp.selectors.{module}.BOUND", 2)
+    monkeypatch.setattr(step_facts, "_STAGES", Prepared(step_facts._stage_rows))
     for number in range(4):
         say(f"w{number}", "accept")
     assert step(written.project, "review").label == "2+ verdicts"
@@ -165,6 +168,7 @@ def test_counts_are_the_sums_over_both_arms(written: Experiment, say: Say) -> No
     WeakQuery.objects.create(
         project=written.project, batch="generate-i", weak_id="i", doc_id="d", text="t", verdict="edit", edited="e"
     )
-    counts = verdict_counts.counts_of(written, written.stages.annotate(**verdict_counts.columns()))
+    rows = written.stages.annotate(**verdict_counts.columns()).values()
+    counts = verdict_counts.counts_of(written.decision_counts, list(rows))
     assert (counts.accepted, counts.edited, counts.given) == (1, 1, 2)
     assert not counts.are_used

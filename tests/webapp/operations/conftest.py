@@ -28,9 +28,9 @@ from tests.webapp.operations.machines import Machine
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Callable[..., Machine]:
-    """Return `machine(name, **variables)`: a machine whose data folder does not exist yet."""
-    return lambda name, **variables: Machine(tmp_path / name, variables)
+def machine(short_folder: Path) -> Callable[..., Machine]:
+    """Return `machine(name, **variables)`: a machine whose data folder does not exist yet. It has room for sockets."""
+    return lambda name, **variables: Machine(short_folder / name, variables)
 
 
 @pytest.fixture

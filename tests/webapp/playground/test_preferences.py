@@ -53,19 +53,19 @@ def test_sentence_that_cannot_tell() -> None:
     assert tally(2, 9, 3).sentence == (
         "The trained model was preferred for 9 questions, the other search for 2; 3 made no difference. "
         "If both were equally good, so uneven a count would come about by chance in 6.5 % of such series "
-        "(exact sign test, p = 0.065, n = 11): cannot tell yet."
+        "(exact sign test, p 0.065, n = 11): cannot tell yet."
     )
 
 
 @pytest.mark.parametrize(("before", "after", "who"), [(0, 6, "the trained model"), (6, 0, "the other search")])
 def test_sentence_with_a_verdict(before: int, after: int, who: str) -> None:
     assert tally(before, after, 0).sentence.endswith(
-        f"by chance in 3.1 % of such series (exact sign test, p = 0.031, n = 6): people likely do prefer {who}."
+        f"by chance in 3.1 % of such series (exact sign test, p 0.031, n = 6): people likely do prefer {who}."
     )
 
 
 def test_overwhelming_choices_are_written_readably() -> None:
-    assert "less than 0.1 % of such series (exact sign test, p = 1.9e-06" in tally(0, 20, 0).sentence
+    assert "less than 0.1 % of such series (exact sign test, p < 0.001" in tally(0, 20, 0).sentence
 
 
 def begin(project, model, owner, text="which book", against="base") -> Preference:

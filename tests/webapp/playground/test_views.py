@@ -300,7 +300,7 @@ def test_page_says_what_blind_comparisons_found(client, at, chosen, search, owne
             after_left=True, choice="after", person=owner,
         )  # fmt: skip
     content = page(client, at("playground"), chosen)
-    assert "p = 0.031, n = 6): people likely do prefer the trained model." in content
+    assert "p 0.031, n = 6): people likely do prefer the trained model." in content
     assert "Nobody has compared these two" in content
 
 
