@@ -34,8 +34,8 @@ ARMS: dict[str, Arm] = {
         Arm("inpars", "labelled pairs + queries by a hard prompt", trains=True, generates=True),
         Arm(
             "promptagator",
-            "labelled pairs + queries by a task's description and up to 8 examples, kept when dense search finds "
-            "their document first",
+            "labelled pairs + queries by a task's description and up to 8 examples, kept when the untrained retriever "
+            "finds their document first",
             trains=True,
             generates=True,
             settings={

@@ -11,7 +11,7 @@ from typing import Any
 from sptar_engine import catalog, experiment, workspace
 from sptar_engine.arms import BI_ENCODER, Variant
 from sptar_engine.artifacts import write_json
-from sptar_engine.fit import check_base, check_fit
+from sptar_engine.fit import check_base, check_fit, check_seeds
 from sptar_engine.pipeline import StageResult, Store, named_models
 from sptar_engine.presets import PRESETS, Settings
 from sptar_engine.steps import DATASET, DECISIONS, Step
@@ -93,8 +93,10 @@ def conduct(campaign: Campaign, should_stop: Callable[[], bool]) -> Outcome:
     with workspace.occupy(campaign.out):
         # The dataset is read before anything slow: what is wrong with it is said within seconds.
         runner.run(steps, steps[:1], "cpu", should_stop)
-        for warning in check_fit(steps, runner.done[steps[0].step_id].metrics):
+        prepared = runner.done[steps[0].step_id]
+        for warning in check_fit(steps, prepared.metrics):
             _log.warning(warning)
+        check_seeds(steps, prepared.folder)
         runner.machine = machine = _machine(campaign, steps)
         steps = campaign.plan(experiment.everywhere(dtype=machine["dtype"], threads=machine["threads"]))
         runner.run(steps, steps, machine["device"], should_stop)

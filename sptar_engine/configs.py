@@ -191,7 +191,10 @@ class FilterConfig(StageConfig):
     """Keep a weak query only if its own document is found again, by BM25 unless another `method` is chosen."""
 
     STAGE: ClassVar[str] = "filter"
-    method: str = option("bm25", "what decides", choices=("bm25", "round_trip", "likelihood"))
+    method: str = option(
+        "bm25", "what decides: keyword search, the untrained base's dense search (round_trip), or the language model",
+        choices=("bm25", "round_trip", "likelihood"),
+    )  # fmt: skip
     keep_share: float = option(0.5, "share of the likeliest queries kept (method = likelihood)", low=0.01, high=1.0)
     base: str = _encoder()
     max_length: int = _max_length()
@@ -232,7 +235,14 @@ class TeachConfig(StageConfig):
     """Let a teacher score the mined documents of every training query, for a student to learn its order."""
 
     STAGE: ClassVar[str] = "teach"
-    teacher: str = option("none", "who teaches", choices=("none", "cross_encoder", "likelihood", "self"))
+    teacher: str = option(
+        "none", "who teaches; hybrid = BM25 and the untrained base together, which teaches bi-encoders and adapters",
+        choices=("none", "hybrid", "cross_encoder", "likelihood", "self"),
+    )  # fmt: skip
+    hits: int = option(100, "documents per query that the teacher hybrid puts in order", low=2, high=1000)
+    base: str = _encoder()
+    k1: float = option(0.9, "BM25 term saturation (teacher = hybrid)", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation (teacher = hybrid)", low=0.0, high=1.0)
     documents: int = option(8, "documents scored per query, its own included", low=2, high=64)
     model: str = _language_model()
     document_tokens: int = _document_tokens()
@@ -251,7 +261,12 @@ class TrainConfig(StageConfig):
     STAGE: ClassVar[str] = "train"
     base: str = _encoder()
     family: str = option("bi_encoder", "kind of retriever", choices=FAMILIES)
+    towers: str = option(
+        "both", "what of a bi-encoder learns: both sides, or queries alone (documents keep the base's vectors)",
+        choices=("both", "query"),
+    )  # fmt: skip
     epochs: int = option(2, "passes over the pairs", low=1, high=1000)
+    answers: int = option(0, "answers of a query in an epoch at most, drawn anew each time; 0 = all", low=0, high=10**6)
     batch_size: int = option(32, "pairs per step; the other documents of a batch are the negatives", low=2, high=4096)
     cached_pairs: int = option(0, "pairs held in memory at a time by cached gradients; 0 = all", low=0, high=4096)
     learning_rate: float = option(2e-5, "AdamW learning rate after warm-up, falling linearly", low=1e-8, high=1.0)

@@ -17,7 +17,11 @@ from sptar_engine.steps import DECISIONS, Step, changed, setting
 Inputs = Mapping[str, str]
 """Ids of the steps before, by role."""
 
-NOBODY, LIKELIHOOD, ITSELF = "none", "likelihood", "self"
+NOBODY, LIKELIHOOD, ITSELF, TOGETHER = "none", "likelihood", "self", "hybrid"
+"""Values of `teach.teacher`."""
+
+_TAUGHT_TOGETHER = (BI_ENCODER, "adapter")
+"""Families that compare a query with a hundred documents for next to nothing, as the teacher `hybrid` asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,20 @@ class Course:
         given, teacher = self._given(), self._teacher_of(family)
         mined = {"mine": f"mine.{self._named('', numbered=False)}"}
         reads_mined = family == CROSS_ENCODER or bool(setting(self.configs, "train.negatives"))
-        if reads_mined or teacher != NOBODY:
+        if reads_mined or teacher not in (NOBODY, TOGETHER):
             yield self._step(mined["mine"], "mine", given)
         lesson = {**given, **mined} if reads_mined else given
         if teacher != NOBODY:
-            yield from self._teaching(teacher, family, lesson, {**given, **mined})
+            yield from self._teaching(teacher, family, lesson, given if teacher == TOGETHER else {**given, **mined})
             lesson = {**lesson, "teach": self._taught(teacher, family)}
         yield self._training(family, lesson)
 
     def _teaching(self, teacher: str, family: str, lesson: Inputs, mined: Inputs) -> Iterator[Step]:
         """The teacher's own training on the same data, unless it is the language model, and its scores."""
         name = self._taught(teacher, family)
+        if teacher == TOGETHER:
+            yield self._step(name, "teach", mined)
+            return
         if teacher == LIKELIHOOD:
             prompt = {"select": f"select.{self._writes}"} | ({"tune": self._tune} if self.arm.tunes else {})
             yield self._step(name, "teach", {**mined, **prompt})
@@ -75,7 +82,8 @@ class Course:
 
     def _taught(self, teacher: str, family: str) -> str:
         """The id of the step in which a teacher scores: of its own for each family that is its own teacher."""
-        return f"teach.{self._named(family if teacher == ITSELF else '', numbered=teacher != LIKELIHOOD)}"
+        learns = teacher not in (LIKELIHOOD, TOGETHER)
+        return f"teach.{self._named(family if teacher == ITSELF else '', numbered=learns)}"
 
     def _teacher_of(self, family: str) -> str:
         """Who teaches a family. A cross-encoder that teaches has no teacher itself.
@@ -83,9 +91,12 @@ class Course:
         The likelihood of a query is that of the prompt which wrote it, so an arm without a prompt has no such teacher.
         """
         teacher = str(setting(self.configs, "teach.teacher"))
-        if (teacher == CROSS_ENCODER == family) or (teacher == LIKELIHOOD and not self.arm.generates):
-            return NOBODY
-        return teacher
+        cannot = (
+            teacher == CROSS_ENCODER == family
+            or (teacher == LIKELIHOOD and not self.arm.generates)
+            or (teacher == TOGETHER and family not in _TAUGHT_TOGETHER)
+        )
+        return NOBODY if cannot else teacher
 
     def _given(self) -> dict[str, str]:
         given = {"prepare": "prepare"}

@@ -12,10 +12,14 @@ from sptar_engine.artifacts import read_json
 from sptar_engine.configs import TrainConfig
 from sptar_engine.errors import ConfigError, InputError
 from sptar_engine.steps import Step
+from sptar_engine.training.pairs import check_negatives, read_training_set
 
 Counts = Mapping[str, Any]
 """The numbers of a finished prepare step."""
 
+
+_TRANSFORMER = "Transformer"
+"""What sentence-transformers calls a Hugging Face encoder in a folder's list of modules."""
 
 _SIZES = ("out_features", "embedding_dimension", "word_embedding_dimension", "hidden_size")
 """Names that a module's configuration gives to the length of what it puts out, sentence-transformers 5 and 6."""
@@ -40,8 +44,21 @@ def check_fit(steps: Sequence[Step], counts: Counts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_warnings(steps, documents, pool)))
 
 
+def check_seeds(steps: Sequence[Step], prepare: Path) -> None:
+    """Raise InputError where a training on the labels alone has nothing to tell an answer from.
+
+    `prepare` is the folder of the finished step. Weak pairs and mined negatives bring documents of their own.
+    """
+    if any(step.stage == "train" and not {"filter", "mine"} & step.inputs.keys() for step in steps):
+        check_negatives(read_training_set(prepare, None, None, 0))
+
+
 def check_base(steps: Sequence[Step], base: Path) -> None:
-    """Raise ConfigError where a training wants more dimensions than the base retriever in a folder has."""
+    """Raise InputError for a base that is no transformer, which a training cannot change.
+
+    Raises ConfigError where a training wants more dimensions than the base retriever in the folder has.
+    """
+    _check_kind(base)
     size = base_size(base)
     for step in steps:
         if isinstance(step.config, TrainConfig):
@@ -64,6 +81,14 @@ def base_size(base: Path) -> BaseSize:
     sizes = [config[name] for config in found for name in _SIZES if isinstance(config.get(name), int)]
     tokens = [config["hidden_size"] for config in found if isinstance(config.get("hidden_size"), int)]
     return BaseSize(next(iter(tokens), None), next(reversed(sizes), None))
+
+
+def _check_kind(base: Path) -> None:
+    modules = base / "modules.json"
+    first: Mapping[str, Any] = next(iter(read_json(modules)), {}) if modules.is_file() else {}
+    kind = str(first.get("type", _TRANSFORMER)).rpartition(".")[2]
+    if kind != _TRANSFORMER:
+        raise InputError(f"{base} holds a {kind}, not a Hugging Face encoder; only these are used as retrievers.")
 
 
 def _check_sizes(config: TrainConfig, family: str, size: BaseSize) -> None:

@@ -49,8 +49,8 @@ _SPECS = (
     StageSpec(
         "teach",
         1,
-        ("prepare", "mine"),
-        ("filter", "decisions", "train", "select", "tune"),
+        ("prepare",),
+        ("mine", "filter", "decisions", "train", "select", "tune"),
         "let a teacher score documents",
     ),
     StageSpec("train", 3, ("prepare",), ("filter", "decisions", "mine", "teach"), "train the retriever"),

@@ -13,7 +13,7 @@ import torch
 
 _PROBE_TOKENS = 128  # a document with its prompt has about this many
 _PROBE_LAYERS = 2
-_MIN_GAIN = 1.15  # a reduced format must be this much faster, or rounding is paid for nothing
+MIN_GAIN = 1.15  # a reduced format must be this much faster, or rounding is paid for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def pick_dtype(language_model: Path, device: str) -> str:
     model.to(device).eval()
     seconds = {"float32": _seconds(model, device)}
     seconds["bfloat16"] = _seconds(model.to(torch.bfloat16), device)
-    return "bfloat16" if seconds["float32"] > _MIN_GAIN * seconds["bfloat16"] else "float32"
+    return "bfloat16" if seconds["float32"] > MIN_GAIN * seconds["bfloat16"] else "float32"
 
 
 def torch_dtype(name: str) -> torch.dtype:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sptar_engine.arms import BI_ENCODER, read_cell
-from webapp.experiment_words import FAMILY_WORDS, SHORT_ARM_WORDS, STAGE_WORDS
+from webapp.experiment_words import FAMILY_WORDS, SHORT_ARM_WORDS, STAGE_WORDS, VARIANT_WORDS
 from webapp.models import Grade
 from webapp.selectors.jobs import ERRANDS
 
@@ -156,6 +156,8 @@ def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
         named = [SHORT_ARM_WORDS.get(cell.arm, cell.arm)]
         if cell.family != BI_ENCODER and cell.family in FAMILY_WORDS:
             named.append(FAMILY_WORDS[cell.family].name.lower())
+        if cell.variant in VARIANT_WORDS:
+            named.append(VARIANT_WORDS[cell.variant])
         found["stage"] = STAGE_WORDS.get(stage, stage) + (f": {', '.join(named)}" if cell.arm else "")
     if "kind" in facts:
         found["job"] = ERRANDS.get(facts["kind"], str(facts["kind"]))

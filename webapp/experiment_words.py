@@ -61,6 +61,9 @@ FAMILY_WORDS = {
 }
 """Kinds of search models. Each help is one plain sentence for the person who ticks it."""
 
+VARIANT_WORDS = {"equal_pairs": "equal numbers"}
+"""Arms once more, with something changed."""
+
 SHORT_ARM_WORDS = {
     "bm25": "keyword search", "zero_shot": "untrained", "seeds_only": "examples only", "inpars": "plain prompt",
     "promptagator": "described task", "sptar": "SPTAR",

@@ -20,6 +20,7 @@ def steps_of(
     settings: Settings,
     seeds: int,
     decisions: bool = False,
+    equal_pairs: bool = False,
 ) -> tuple[Step, ...]:
     """The steps in an order that runs. Raises ConfigError.
 
@@ -31,7 +32,7 @@ def steps_of(
         stage: {name: value for name, value in values.items() if name not in asked.get(stage, {})}
         for stage, values in settings.items()
     }
-    return plan(arms, given, families=families, seeds=seeds, decisions=decisions, asked=asked)
+    return plan(arms, given, families=families, seeds=seeds, decisions=decisions, asked=asked, equal_pairs=equal_pairs)
 
 
 def asked_for(preset: str, settings: Settings) -> dict[str, dict[str, Value]]:

@@ -16,6 +16,11 @@ Cell = str | int | float | bool
 _SPDX = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0"}  # as model hubs write them
 
 
+_TOWERS = (
+    " Only the queries' side was trained; documents\nkeep the vectors of the base, so an index made with it can stay."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The mean of a measure over the test queries with its 95 % bootstrap interval, all within 0 to 1."""
@@ -52,7 +57,8 @@ class CardFacts:
 
     `family` is a name of `usage.USAGES`. `kept_untrained` says that no training did better than the base on the
     held-out queries, so the base was kept. `rerank_depth` is how many hits a cross-encoder puts in order. A sparse
-    model `predicts_words` when the places of its vectors stand for words.
+    model `predicts_words` when the places of its vectors stand for words. With `two_towers` documents keep the vectors
+    of the base.
     """
 
     name: str
@@ -69,6 +75,7 @@ class CardFacts:
     pins: Mapping[str, str]
     rerank_depth: int = 0
     predicts_words: bool = False
+    two_towers: bool = False
 
     @property
     def usage(self) -> Usage:
@@ -125,7 +132,11 @@ def _use(facts: CardFacts) -> str:
         else "It is a sparse autoencoder: its places\nstand for no words."
     )
     gives = usage.gives.format(
-        dimensions=facts.dimensions, similarity=facts.similarity, rerank_depth=facts.rerank_depth, kind=kind
+        towers=_TOWERS if facts.two_towers else "",
+        dimensions=facts.dimensions,
+        similarity=facts.similarity,
+        rerank_depth=facts.rerank_depth,
+        kind=kind,
     )
     together = " of query and document together" if facts.family == "cross_encoder" else ""
     return f"""## Use

@@ -41,7 +41,10 @@ def load(folder: str) -> Any:
 
 
 def compute(model: Any, sentences: list[str]) -> Any:
-    """What the model makes of sentences, a float array: their vectors, or its scores of each one with each one."""
+    """What the model makes of sentences, a float array.
+
+    Their vectors as queries, then as documents; or its scores of each one with each one.
+    """
     kind = type(model).__name__
     if kind == "CrossEncoder":
         pairs = [(one, other) for one in sentences for other in sentences]
@@ -51,7 +54,10 @@ def compute(model: Any, sentences: list[str]) -> Any:
         return model.similarity(queries, model.encode_document(sentences, show_progress_bar=False)).numpy()
     if kind == "SparseEncoder":
         return model.encode(sentences, convert_to_sparse_tensor=False, show_progress_bar=False).numpy()
-    return model.encode(sentences, show_progress_bar=False)
+    import numpy as np
+
+    sides = (model.encode_query, model.encode_document)  # may be a tower each
+    return np.concatenate([encode(sentences, show_progress_bar=False) for encode in sides])
 
 
 def main(folder: str, target: str) -> None:

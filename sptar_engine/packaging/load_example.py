@@ -15,7 +15,7 @@ def main() -> None:
     documents = ["The museum opens at nine on weekdays.", "Bread rises because yeast makes gas from sugar."]
     query = "when can i visit the museum"
 
-    scores = model.similarity(model.encode([query]), model.encode(documents))[0].tolist()  # (documents,)
+    scores = model.similarity(model.encode_query([query]), model.encode_document(documents))[0].tolist()  # (documents,)
     for score, document in sorted(zip(scores, documents, strict=True), reverse=True):
         print(f"{score:.3f}  {document}")
 

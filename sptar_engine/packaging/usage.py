@@ -37,7 +37,8 @@ USAGES: Mapping[str, Usage] = {
         "load_example",
         "sentence-similarity",
         _PLAIN,
-        "`model.encode(texts)` gives vectors of {dimensions} numbers, compared by {similarity}.",
+        "`model.encode_query(texts)` and `model.encode_document(texts)` give vectors of {dimensions} numbers,\n"
+        "compared by {similarity}.{towers}",
         _SINCE_5_4,
     ),
     "adapter": Usage(

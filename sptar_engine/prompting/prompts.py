@@ -40,11 +40,6 @@ def write_prompt(select_folder: Path, *prompts: Prompt) -> None:
     write_json(select_folder / PROMPT_FILE, values[0] if len(values) == 1 else {"prompts": values})
 
 
-def read_prompt(select_folder: Path, adapter: Path | None) -> Prompt:
-    """The first of `read_prompts`, for whom one is enough."""
-    return read_prompts(select_folder, adapter)[0]
-
-
 def read_prompts(select_folder: Path, adapter: Path | None) -> tuple[Prompt, ...]:
     """Read the prompts that select chose, one unless the styles of queries take turns, each style's in its place.
 

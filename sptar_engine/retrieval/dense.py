@@ -12,6 +12,8 @@ from sentence_transformers import SentenceTransformer
 
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.best_hits import BestHits, places_by_id
+from sptar_engine.retrieval.chunks import chunk_by_length
+from sptar_engine.retrieval.kinds import DOCUMENT
 
 Vectors = NDArray[np.float32]
 """One row for each text: (texts, dimensions)."""
@@ -19,32 +21,45 @@ Vectors = NDArray[np.float32]
 Tick = Callable[[int, int], None]
 """Called after each batch with the number of texts that are done, and of all texts."""
 
-_BATCH = 32  # texts: more does not pay on a CPU
+_TEXTS = 1024  # tokenised in one call: enough to keep the tokeniser's threads busy, little memory
+# Padded tokens in one forward pass. On a CPU what a layer writes must stay in the cache: 32 passages at a time, the
+# habit of sentence-transformers, take half as long again for the same products. A GPU wants large passes.
+_CHUNK_TOKENS = {"cpu": 1024}
+_CHUNK_TOKENS_ACCELERATOR = 65_536
 _QUERIES = 64  # searched together
 _DOCUMENTS = 1 << 16  # scored together: a block of scores is 16 MiB
 _PAIRS = 1 << 14  # scored again together, in float64: 100 MB at 384 dimensions
 _ROUNDING = 2.0**-24  # unit roundoff of float32
 
 
-def encode(model: SentenceTransformer, texts: Sequence[str], max_length: int, tick: Tick | None = None) -> Vectors:
-    """Return the normalised vectors of texts, (texts, dimensions) in float32.
+def encode(
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    max_length: int,
+    tick: Tick | None = None,
+    *,
+    side: str = DOCUMENT,
+) -> Vectors:
+    """Return the normalised vectors of texts, (texts, dimensions) in float32, as those of queries or of documents.
 
     A text is cut to `max_length` tokens, or to fewer when the model takes no more. Equal texts are encoded once, so
     their vectors are equal to the last bit. `tick` is called once per batch and may raise to stop. The model's
     length limit and its training mode are as before when this returns.
     """
-    unique = sorted(set(texts), key=lambda text: (-len(text), text))  # by length, so that a batch needs little padding
+    unique = sorted(set(texts))  # the same texts in another order pass in the same groups
     rows = {text: row for row, text in enumerate(unique)}
     vectors = np.zeros((len(unique), model.get_embedding_dimension() or 0), dtype=np.float32)
     limit, training = model.max_seq_length, model.training
     model.max_seq_length = min(max_length, limit or max_length)
+    budget = _CHUNK_TOKENS.get(model.device.type, _CHUNK_TOKENS_ACCELERATOR)
+    done = 0
     try:
-        for start in range(0, len(unique), _BATCH):
-            batch = unique[start : start + _BATCH]
-            vectors[start : start + len(batch)] = _encode_batch(model, batch)
+        for places in chunk_by_length(_count_tokens(model, unique), budget):
+            vectors[places] = _encode_batch(model, [unique[place] for place in places], side)
+            done += len(places)
             if tick:
                 # Counted in the caller's texts: one that comes twice is done with its first copy.
-                tick(len(texts) * (start + len(batch)) // len(unique), len(texts))
+                tick(len(texts) * done // len(unique), len(texts))
     finally:
         model.max_seq_length = limit
         model.train(training)
@@ -93,6 +108,20 @@ def _candidates(
     return BestHits.of(rows, places[columns], scores)
 
 
-def _encode_batch(model: SentenceTransformer, batch: list[str]) -> Vectors:
-    vectors = model.encode(batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False)
-    return np.asarray(vectors, dtype=np.float32)
+def _count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> list[int]:
+    """Of each text, cut where the model cuts it. A prompt, which all have alike, is not counted."""
+    counts: list[int] = []
+    for start in range(0, len(texts), _TEXTS):
+        some = list(texts[start : start + _TEXTS])
+        rows = model.tokenizer(some, truncation=True, padding=False, max_length=model.max_seq_length)["input_ids"]
+        counts += map(len, rows)
+    return counts
+
+
+def _encode_batch(model: SentenceTransformer, batch: list[str], side: str) -> Vectors:
+    # `encode_query` would also put the base's own prompt for queries before them, which no training has seen.
+    vectors = model.encode(batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False, task=side)
+    rows = np.asarray(vectors, dtype=np.float32)
+    if model.dtype != torch.float32:  # in which lengths of 1 are rounded to three digits
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+    return rows

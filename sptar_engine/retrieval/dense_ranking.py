@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sptar_engine.artifacts import content_hash
 from sptar_engine.records import Rankings
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.kinds import QUERY, document_side
 
 if TYPE_CHECKING:
     from sptar_engine.retrieval.ranking import SearchSpace, Tick
@@ -29,10 +29,10 @@ class DenseRanker:
         space = self._space
         model = load_bi_encoder(self._folder, space.max_length, space.device)
         doc_ids, document_vectors = open_corpus_vectors(
-            model, content_hash(self._folder), space.dataset, space.max_length, space.cache,
+            model, document_side(self._folder), space.dataset, space.max_length, space.cache,
             lambda done, total: tick(done, total, "documents encoded"),
         )  # fmt: skip
-        query_vectors = encode(model, list(queries.values()), space.max_length)
+        query_vectors = encode(model, list(queries.values()), space.max_length, side=QUERY)
         rankings = search(list(queries), query_vectors, doc_ids, document_vectors, depth)
         tick(len(queries), len(queries), "queries searched")
         return rankings

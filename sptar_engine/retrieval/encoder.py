@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.model import BaseModel
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Router, Transformer
 
 from sptar_engine.errors import InputError
 from sptar_engine.retrieval.kinds import BI_ENCODER, CROSS_ENCODER, LATE_INTERACTION, SPARSE
@@ -32,7 +32,10 @@ def load_bi_encoder(folder: Path, max_length: int, device: str) -> SentenceTrans
     Texts are cut at `max_length` tokens, or where the model itself cuts them when that is shorter. A plain Hugging
     Face encoder gets mean pooling. Raises InputError for a model that is no transformer or that cannot be read.
     """
-    return _load(SentenceTransformer, folder, max_length, device)
+    model = _load(SentenceTransformer, folder, max_length, device)
+    # No training puts words before a text, so nothing that is measured, saved or used later does.
+    model.prompts, model.default_prompt_name = dict.fromkeys(model.prompts, ""), None
+    return model
 
 
 def load_late_interaction(folder: Path, max_length: int, device: str) -> MultiVectorEncoder:
@@ -63,8 +66,13 @@ def _load(model_class: Callable[..., Model], folder: Path, max_length: int, devi
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().split("\n", 1)[0]
         raise InputError(f"{folder} is not an encoder that can be loaded: {reason}") from error
-    if not isinstance(model[0], Transformer):
-        kind = type(model[0]).__name__
+    if kind := _other_than_transformer(model):
         raise InputError(f"{folder} holds a {kind}, not a Hugging Face encoder; only these are used as retrievers.")
     model.max_seq_length = min(max_length, model.max_seq_length or max_length)
     return model.eval()
+
+
+def _other_than_transformer(model: BaseModel) -> str:
+    """What a model, or one of its two towers, begins with, when that is no transformer; else nothing."""
+    towers = model[0].sub_modules.values() if isinstance(model[0], Router) else [model]
+    return next((type(tower[0]).__name__ for tower in towers if not isinstance(tower[0], Transformer)), "")

@@ -1,4 +1,4 @@
-"""BM25 by Lucene, with Anserini's analyzer for English (stop words, Porter's stemmer): index, search, rank."""
+"""BM25 by Lucene, with Anserini's analyzer for English (stop words, Porter's stemmer): index and search."""
 
 from __future__ import annotations
 
@@ -91,17 +91,6 @@ class LexicalSearcher:
         found = self._search(queries.values(), depth)
         return {key: [Hit(hit.docid, hit.score) for hit in hits] for key, hits in zip(queries, found, strict=True)}
 
-    def ranks(self, pairs: Mapping[str, tuple[str, str]], depth: int) -> dict[str, int | None]:
-        """Return for each (query text, doc_id) the rank of the document: 1 + how many come before it.
-
-        None when it is not among the first `depth` by (-score, doc_id).
-        """
-        found = self._search((text for text, _ in pairs.values()), depth)
-        return {
-            key: next((rank for rank, hit in enumerate(hits, 1) if hit.docid == doc_id), None)
-            for (key, (_, doc_id)), hits in zip(pairs.items(), found, strict=True)
-        }
-
     def _search(self, texts: Iterable[str], depth: int) -> Iterator[Any]:
         """The Java hits of each query in turn."""
         size = max(1, min(_QUERIES, _HITS // depth))
@@ -109,12 +98,17 @@ class LexicalSearcher:
             array_list = java_class("java.util.ArrayList")
             queries, keys = array_list(), array_list()
             for position, text in enumerate(batch):
-                queries.add(clean_text(text)[0][:_QUERY_CHARACTERS])
+                queries.add(query_text(text))
                 keys.add(str(position))
             with java_errors("searching"):
                 found = self._searcher.batch_search(queries, keys, depth, os.cpu_count() or 1)
             for position in range(len(batch)):
                 yield found.get(str(position))
+
+
+def query_text(text: str) -> str:
+    """What of a query counts: its first 8,192 characters, and none that Java could not take."""
+    return clean_text(text)[0][:_QUERY_CHARACTERS]
 
 
 def _build(documents: Iterable[Document], folder: Path, tick: Callable[[int], None] | None) -> None:

@@ -78,7 +78,7 @@ class _BiEncoder:
         self.dimensions = model.get_embedding_dimension() or 0
         self._model = model
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], side: str) -> Vectors:
         from sptar_engine.retrieval.dense import encode
 
-        return encode(self._model, texts, self._max_length)
+        return encode(self._model, texts, self._max_length, side=side)

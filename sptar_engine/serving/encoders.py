@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from sptar_engine.errors import SptarError
+from sptar_engine.retrieval.kinds import DOCUMENT, QUERY
 from sptar_engine.serving.library import EncoderName
 from sptar_engine.serving.vectors import Vectors
 from sptar_engine.serving.wire import Refusal
@@ -30,8 +31,8 @@ class Model(Protocol):
 
     dimensions: int
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Encode a batch."""
+    def encode(self, texts: Sequence[str], side: str) -> Vectors:
+        """Encode a batch of one `side` of a search, `kinds.QUERY` or `kinds.DOCUMENT`."""
 
 
 @runtime_checkable
@@ -61,13 +62,13 @@ class Encoder:
     def query(self, text: str) -> Vectors:
         """The vector of a query, (dimensions,)."""
         with self._first():
-            vector: Vectors = self._encoding.encode([text])[0]
+            vector: Vectors = self._encoding.encode([text], QUERY)[0]
             return vector
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """The vectors of a batch, (texts, dimensions), as soon as no query waits."""
         with self._turn(lambda: not self._taken and not self._queries):
-            return self._encoding.encode(texts)
+            return self._encoding.encode(texts, DOCUMENT)
 
     def read(self, query: str, texts: Sequence[str]) -> list[float]:
         """A score of each text for the query."""

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from sptar_engine.artifacts import content_hash, write_json, write_jsonl
+from sptar_engine.artifacts import write_json, write_jsonl
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import FilterConfig
 from sptar_engine.data.beir import CORPUS_FILE
-from sptar_engine.data.lines import count_lines
 from sptar_engine.data.seeds import read_seeds
 from sptar_engine.data.verdicts import (
     COPY,
@@ -35,11 +34,11 @@ from sptar_engine.data.verdicts import (
 )  # fmt: skip
 from sptar_engine.data.weak import RANKS_FILE, read_losses, read_weak
 from sptar_engine.records import SeedPair, WeakPair
-from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
+from sptar_engine.retrieval.bm25_ranks import rank_own_documents
 from sptar_engine.stage import StageContext, StageOutput
 
 CURVE_FILE = "curve.json"
-_CHUNK = 512  # queries ranked between two ticks
+_CHUNK = 512  # queries searched densely between two ticks
 _PERCENT = 100
 
 
@@ -95,18 +94,12 @@ def make_rule(ranked: Sequence[WeakPair], evidence: Evidence, config: FilterConf
 
 
 def rank(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> list[WeakPair]:
-    """The pairs with the BM25 rank of their document, None beyond `config.depth`. The index is built on first use."""
+    """The pairs with the BM25 rank of their document, None beyond `config.depth`."""
+    asked = {pair.weak_id: (pair.query, pair.doc_id) for pair in weak}
     corpus = context.input("prepare") / CORPUS_FILE
-    total = count_lines(corpus)
-    index = build_or_open(corpus, context.cache, lambda done: context.tick(done, total, "documents indexed"))
-    ranked: list[WeakPair] = []
-    with LexicalSearcher(index, config.k1, config.b) as searcher:
-        for start in range(0, len(weak), _CHUNK):
-            chunk = weak[start : start + _CHUNK]
-            ranks = searcher.ranks({pair.weak_id: (pair.query, pair.doc_id) for pair in chunk}, config.depth)
-            ranked += [replace(pair, rank=ranks[pair.weak_id]) for pair in chunk]
-            context.tick(len(ranked), len(weak), "queries ranked", found=sum(pair.rank is not None for pair in ranked))
-    return ranked
+    found = rank_own_documents(asked, corpus, context.scratch, config.k1, config.b, context.tick)
+    ranks = {weak_id: place if place and place <= config.depth else None for weak_id, place in found.items()}
+    return [replace(pair, rank=ranks[pair.weak_id]) for pair in weak]
 
 
 def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> dict[str, int | None]:
@@ -117,19 +110,20 @@ def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageC
     from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors  # BM25 alone needs no torch
     from sptar_engine.retrieval.dense import encode, search
     from sptar_engine.retrieval.encoder import load_bi_encoder
+    from sptar_engine.retrieval.kinds import QUERY, document_side
 
     trained = context.inputs.get("train")
     folder = trained / "model" if trained else encoder_folder(config.base, context.models)
     model = load_bi_encoder(folder, config.max_length, context.device)
     doc_ids, vectors = open_corpus_vectors(
-        model, content_hash(folder), context.input("prepare"), config.max_length,
+        model, document_side(folder), context.input("prepare"), config.max_length,
         context.scratch if trained else context.cache,  # other arms search with the same base
         lambda done, total: context.tick(done, total, "documents encoded"),
     )  # fmt: skip
     ranks: dict[str, int | None] = {}
     for start in range(0, len(weak), _CHUNK):
         chunk = weak[start : start + _CHUNK]
-        queries = encode(model, [pair.query for pair in chunk], config.max_length)
+        queries = encode(model, [pair.query for pair in chunk], config.max_length, side=QUERY)
         found = search([pair.weak_id for pair in chunk], queries, doc_ids, vectors, config.depth)
         for pair in chunk:
             places = enumerate(found[pair.weak_id], 1)

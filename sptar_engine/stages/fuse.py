@@ -14,8 +14,8 @@ from sptar_engine.retrieval.fusion import Fusion, candidate_fusions, write_fusio
 from sptar_engine.retrieval.ranking import SearchSpace, open_ranker
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
-from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, read_development_set, search_words
-from sptar_engine.training.development_corpus import development_folder
+from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, read_development_set
+from sptar_engine.training.development_corpus import development_folder, search_words
 
 _MODEL_FOLDER = "model"  # of a training's result
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sptar_engine.artifacts import content_hash, write_jsonl
+from sptar_engine.artifacts import write_jsonl
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import MineConfig
 from sptar_engine.data.beir import CORPUS_FILE, read_corpus
@@ -27,6 +27,7 @@ from sptar_engine.records import Hit, Rankings
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import Vectors, encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.kinds import QUERY, document_side
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
@@ -97,9 +98,10 @@ def summarise(tally: Tally, config: MineConfig) -> dict[str, Any]:
         f"{dropped[SAME_TEXT]:,} repeat a text"
     )
     if not kept.total():
+        advice = " or set mine.margin=0" if dropped[MARGIN] else f" or look further than mine.depth={config.depth}"
         raise InputError(
             f"No document is left as a hard negative for any of the {tally.queries:,} training queries: {left_out}. "
-            f"Add documents, look further than mine.depth={config.depth}, or set mine.margin=0."
+            f"Add documents{advice}."
         )
     by = f"{kept[BM25]:,} by BM25, {kept[DENSE]:,} by dense search, {kept[REJECTED]:,} rejected by a person"
     none = f"; {tally.without:,} queries have none" if tally.without else ""
@@ -158,14 +160,14 @@ class _Dense:
         # Every arm searches with the same base; the vectors of what is trained serve nobody else.
         place = context.scratch if trained else context.cache
         self._doc_ids, self._vectors = open_corpus_vectors(
-            self._model, content_hash(folder), context.input("prepare"), config.max_length, place,
+            self._model, document_side(folder), context.input("prepare"), config.max_length, place,
             lambda done, total: context.tick(done, total, "documents encoded"),
         )  # fmt: skip
         self._rows = {doc_id: row for row, doc_id in enumerate(self._doc_ids)}
 
     def encode(self, questions: Sequence[Question]) -> Vectors:
         """The queries' vectors, (queries, dimensions)."""
-        return encode(self._model, [question.text for question in questions], self._max_length)
+        return encode(self._model, [question.text for question in questions], self._max_length, side=QUERY)
 
     def search(self, questions: Sequence[Question], vectors: Vectors, depth: int) -> Rankings:
         """The nearest documents of each query."""

@@ -18,6 +18,7 @@ from sptar_engine.packaging import load_check
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums, write_archive
 from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
 from sptar_engine.packaging.usage import USAGES
+from sptar_engine.retrieval.kinds import has_two_towers
 from sptar_engine.stage import StageContext, StageOutput
 
 _STEPS = ("prepare", "tune", "filter", "train")
@@ -81,6 +82,7 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
         pins={package: importlib.metadata.version(package) for package in _LOADS},
         rerank_depth=int(training["config"].get("rerank_depth", 0)),
         predicts_words=_predicts_words(context.input("train") / "model"),
+        two_towers=has_two_towers(context.input("train") / "model"),
     )
 
 

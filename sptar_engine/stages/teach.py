@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from sptar_engine.artifacts import write_jsonl
-from sptar_engine.catalog import language_model_folder
+from sptar_engine.catalog import encoder_folder, language_model_folder
 from sptar_engine.configs import TeachConfig
 from sptar_engine.data.beir import read_corpus
 from sptar_engine.data.mined import read_mined
 from sptar_engine.data.taught import SCORES_FILE
 from sptar_engine.errors import InputError
-from sptar_engine.prompting.prompts import adapter_folder, read_prompt
+from sptar_engine.prompting.prompts import adapter_folder, read_prompts
 from sptar_engine.prompting.soft_prompt import load_language_model, prefix
 from sptar_engine.prompting.template import PromptTokens
 from sptar_engine.prompting.window import check_window
@@ -25,9 +25,11 @@ from sptar_engine.records import Document
 from sptar_engine.retrieval.encoder import load_cross_encoder
 from sptar_engine.retrieval.lexical_ranking import LexicalRanker
 from sptar_engine.retrieval.ranking import SearchSpace
+from sptar_engine.retrieval.two_searches import TwoSearches
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.development import MEASURE
+from sptar_engine.training.hybrid_teacher import learn_together, lesson_rows
 from sptar_engine.training.pairs import read_training_set
 from sptar_engine.training.parts import Parts
 from sptar_engine.training.teachers import CrossEncoderTeacher, LikelihoodTeacher, Teacher, open_retriever
@@ -47,6 +49,8 @@ def run(config: TeachConfig, context: StageContext) -> StageOutput:
     Raises InputError for a bad decisions file, no pairs, no held-out queries, no query with two documents to compare,
     and an input `train` that holds no retriever; ConfigError for prompts that the language model cannot hold.
     """
+    if config.teacher == "hybrid":
+        return teach_together(config, context)
     if config.teacher == "none":
         write_jsonl(context.out_dir / SCORES_FILE, ())
         return StageOutput({"teacher": "none", "teaches": False, "sentence": "Nobody teaches: teach.teacher is none."})
@@ -62,6 +66,39 @@ def run(config: TeachConfig, context: StageContext) -> StageOutput:
     scores: Scores = ask(Parts(context.scratch / "lesson"), texts, lists) if grades.teaches else {}
     write_jsonl(context.out_dir / SCORES_FILE, _rows(scores, grades.temperature))
     return StageOutput(summarise(config, exam, grades, scores))
+
+
+def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
+    """The teacher `hybrid`: weigh BM25 and the base on the labelled queries, examine them on held-out ones, teach."""
+    prepare = context.input("prepare")
+    training_set = read_training_set(prepare, context.inputs.get("filter"), context.inputs.get("decisions"), 0)
+    prepare_torch(config.seed, config.threads)
+    own: dict[str, list[str]] = {}
+    for pair in training_set.pairs:
+        own.setdefault(pair.query_key, []).append(pair.doc_id)
+    base = encoder_folder(config.base, context.models)
+    with TwoSearches(
+        prepare, context.cache, base,
+        max_length=config.max_length, k1=config.k1, b=config.b, device=context.device, tick=context.tick,
+    ) as searches:  # fmt: skip
+        together = learn_together(searches, prepare, config.hits)
+        rows = lesson_rows(together, searches, training_set.queries, own, config.hits, context.tick)
+        write_jsonl(context.out_dir / SCORES_FILE, rows if together.teaches else ())
+    queries = len(training_set.queries) if together.teaches else 0
+    return StageOutput(
+        {
+            "teacher": config.teacher,
+            "teaches": together.teaches,
+            f"dev_{MEASURE}": together.score,
+            f"dev_{MEASURE}_base": together.base_score,
+            "dev_queries": together.dev_queries,
+            "weight_cosine": together.weights.cosine,
+            "weight_bm25": together.weights.share,
+            "queries": queries,
+            "documents": queries * config.hits,
+            "sentence": together.sentence(queries),
+        }
+    )
 
 
 def summarise(config: TeachConfig, exam: Exam, grades: Grades, scores: Scores) -> dict[str, Any]:
@@ -95,13 +132,14 @@ def open_teacher(config: TeachConfig, context: StageContext) -> Teacher:
         if config.teacher == "self":
             return open_retriever(folder, config.max_length, context.device)
         return CrossEncoderTeacher(load_cross_encoder(folder, config.max_length, context.device))
-    prompt = read_prompt(context.input("select"), adapter_folder(context.inputs))
+    prompts = read_prompts(context.input("select"), adapter_folder(context.inputs))
     folder = language_model_folder(config.model, context.models)
     language_model = load_language_model(folder, config.dtype, context.device)
     tokens = PromptTokens(language_model.tokenizer, config.document_tokens, config.query_tokens)
-    before = prefix(language_model, prompt.adapter, tokens.before(prompt))
+    before = {one.style: prefix(language_model, one.adapter, tokens.before(one)) for one in prompts}
     frame = len(tokens.document(Document("", ""))) + len(tokens.query(""))
-    needed = before.length + frame + config.document_tokens + config.query_tokens
+    longest = max(one.length for one in before.values())
+    needed = longest + frame + config.document_tokens + config.query_tokens
     check_window(language_model, needed, "teach.document_tokens")
     return LikelihoodTeacher(language_model, before, tokens)
 

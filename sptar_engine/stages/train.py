@@ -15,9 +15,11 @@ from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, qrels_path
 from sptar_engine.data.mined import read_mined
 from sptar_engine.data.taught import read_taught
 from sptar_engine.errors import InputError
+from sptar_engine.retrieval.kinds import QUERY
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.adapter import build_adapter
+from sptar_engine.training.base_vectors import BaseVectors, open_base_vectors
 from sptar_engine.training.batches import BatchPlan
 from sptar_engine.training.bi_encoder import build_bi_encoder
 from sptar_engine.training.cross_encoder import NEGATIVES, build_cross_encoder, queries_per_step
@@ -28,7 +30,8 @@ from sptar_engine.training.learner import Learner, Lesson, Meter
 from sptar_engine.training.lora import load_trained_values, plain_weights
 from sptar_engine.training.mixing import Mixture, choose_mixture
 from sptar_engine.training.negatives import fill_negatives
-from sptar_engine.training.pairs import TrainingSet, read_training_set
+from sptar_engine.training.pairs import TrainingSet, check_negatives, read_training_set
+from sptar_engine.training.query_tower import build_query_tower
 from sptar_engine.training.retriever_loop import RetrieverLoop, Training, total_work
 from sptar_engine.training.sparse import build_sparse, predicts_words
 from sptar_engine.training.summary import summarise
@@ -60,7 +63,7 @@ def run(config: TrainConfig, context: StageContext) -> StageOutput:
     """
     lesson = read_lesson(config, context)
     prepare_torch(config.seed, config.threads)
-    learner = FAMILIES[config.family](lesson)
+    learner = build_query_tower(lesson) if learns_queries_alone(config) else FAMILIES[config.family](lesson)
     training, mixture, yardstick = train(learner, lesson, context)
     learner.save(context.out_dir / MODEL_FOLDER)
     write_jsonl(context.out_dir / HISTORY_FILE, training.history())
@@ -86,10 +89,11 @@ def read_lesson(config: TrainConfig, context: StageContext) -> Lesson:
         )
     taught = read_taught(teach) if teach else {}
     training_set = fill_negatives(training_set, prepare, read_mined(mine) if mine else {}, taught, wanted)
-    _check_negatives(training_set)
+    check_negatives(training_set)
     base = encoder_folder(config.base, context.models)
-    scores = key_scores(prepare, {key: taught[key] for key in training_set.queries if key in taught})
-    return Lesson(config, base, context.device, training_set, development, prepare, context.cache, scores)
+    scores = key_scores(prepare, {key: taught[key] for key in training_set.queries if key in taught}, config.scale)
+    vectors = _open_vectors(config, context, base, training_set) if learns_queries_alone(config) else None
+    return Lesson(config, base, context.device, training_set, development, prepare, context.cache, scores, vectors)
 
 
 def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Training, Mixture, Yardstick | None]:
@@ -97,10 +101,10 @@ def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Trai
     config, training_set = lesson.config, lesson.training_set
     size = queries_per_step(config) if config.family == "cross_encoder" else config.batch_size
     positives, together = training_set.positives, config.multi_positive
-    plan = BatchPlan(training_set.pairs, positives, size, config.epochs, config.seed, together)
+    plan = BatchPlan(training_set.pairs, positives, size, config.epochs, config.seed, together, config.answers)
     starts_random = config.family in RANDOM
     others = count_measured(config) + (0 if starts_random else 1 + sum(share < 1 for share in config.shares))
-    meter = Meter(context.tick, total_work(config, len(training_set.pairs), learner.evaluation_size, others))
+    meter = Meter(context.tick, total_work(config, plan.pairs_an_epoch, learner.evaluation_size, others))
     untrained = ScoreCache(context.cache, _score_key(lesson, context, "bi_encoder"))
     yardstick = measure_yardstick(lesson, untrained, meter)
     loop = RetrieverLoop(learner, plan, config, context.scratch / _CHECKPOINT)
@@ -119,13 +123,17 @@ def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Trai
     return training, mixture, yardstick
 
 
-def _check_negatives(training_set: TrainingSet) -> None:
-    documents = training_set.documents.keys()
-    if all(documents <= training_set.positives[key] for key in training_set.queries):
-        raise InputError(
-            f"Each of the {len(documents)} training documents answers each of the {len(training_set.queries)} training "
-            "questions, so there is nothing to tell an answer from; label other questions and documents."
-        )
+def learns_queries_alone(config: TrainConfig) -> bool:
+    """Whether documents keep the vectors of the base; a family with one encoder for both sides knows no such thing."""
+    return config.family == "bi_encoder" and config.towers == QUERY
+
+
+def _open_vectors(config: TrainConfig, context: StageContext, base: Path, training_set: TrainingSet) -> BaseVectors:
+    return open_base_vectors(
+        base, context.input("prepare"), context.cache, training_set.documents.keys(),
+        max_length=config.max_length, device=context.device,
+        tick=lambda done, total: context.tick(done, total, "documents encoded"),
+    )  # fmt: skip
 
 
 def _teach(context: StageContext) -> Path | None:
@@ -155,6 +163,8 @@ def _score_key(lesson: Lesson, context: StageContext, family: str) -> dict[str, 
         "scoring": _SCORING,
         "machine": [lesson.device, torch.get_num_threads(), torch.__version__],
     }
+    if learns_queries_alone(config):
+        key["towers"] = config.towers
     if family == "late_interaction":  # begins with what the training documents show
         key["start"] = [config.token_dimensions, sha256_json(sorted(lesson.training_set.documents))]
     return key

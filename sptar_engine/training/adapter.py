@@ -25,6 +25,7 @@ from sptar_engine.retrieval.encoder import load_bi_encoder
 from sptar_engine.training.development import DEPTH, MEASURE
 from sptar_engine.training.learner import Lesson, Meter
 from sptar_engine.training.lora import add_lora, remove_lora
+from sptar_engine.training.model_folder import write_model
 from sptar_engine.training.tokens import TokenisedTexts, chunk_for, pad
 from sptar_engine.training.two_tower import QUERY, Comparison, Part, TwoTower, join_rows
 
@@ -82,7 +83,7 @@ class Adapter(TwoTower[Tensor]):
         """Write the base with the layer, its low-rank change added, as a sentence-transformers folder."""
         remove_lora(self.module)
         model = SentenceTransformer(modules=[*self._model, self.module, Normalize()], device=str(self._model.device))
-        model.save(str(folder), create_model_card=False)
+        write_model(model, folder)
 
     def _adapt(self, vectors: Tensor) -> Tensor:
         return functional.normalize(self.module({"sentence_embedding": vectors})["sentence_embedding"], dim=-1)

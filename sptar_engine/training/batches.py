@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import chain
 
 from sptar_engine.training.pairs import Positives, TrainingPair
 
@@ -26,7 +27,11 @@ _TRIES = 256
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """The batches of a whole training, a function of its fields alone. `together` is for a loss of many answers."""
+    """The batches of a whole training, a function of its fields alone. `together` is for a loss of many answers.
+
+    An epoch has at most `answers` pairs of a query, drawn anew each time (0 = all): else a label with thirty right
+    documents would count as much as thirty weak queries.
+    """
 
     pairs: Sequence[TrainingPair]
     positives: Positives
@@ -34,22 +39,39 @@ class BatchPlan:
     epochs: int
     seed: int
     together: bool = False
+    answers: int = 0
 
     @property
     def steps(self) -> int:
         """Batches of all epochs. Draws them all: about a second for 100,000 pairs and epoch."""
         return sum(len(self.epoch(number)) for number in range(self.epochs))
 
+    @property
+    def pairs_an_epoch(self) -> int:
+        """How many pairs an epoch has."""
+        queries = Counter(pair.query_key for pair in self.pairs)
+        return sum(min(count, self.answers or count) for count in queries.values())
+
     def epoch(self, number: int) -> list[list[TrainingPair]]:
         """The batches of an epoch, counted from 0."""
         rng = random.Random(f"{self.seed}/{number}")
+        pairs = draw_answers(self.pairs, self.answers, rng) if self.answers else self.pairs
         if self.together:
-            return draw_together(self.pairs, self.size, rng)
-        return draw_batches(self.pairs, self.positives, self.size, rng)
+            return draw_together(pairs, self.size, rng)
+        return draw_batches(pairs, self.positives, self.size, rng)
 
     def __iter__(self) -> Iterator[list[TrainingPair]]:
         for number in range(self.epochs):
             yield from self.epoch(number)
+
+
+def draw_answers(pairs: Sequence[TrainingPair], count: int, rng: random.Random) -> list[TrainingPair]:
+    """At most `count` pairs of each query, in the order of `pairs`."""
+    places: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        places.setdefault(pair.query_key, []).append(place)
+    drawn = [some if len(some) <= count else rng.sample(some, count) for some in places.values()]
+    return [pairs[place] for place in sorted(chain.from_iterable(drawn))]
 
 
 def draw_batches(

@@ -7,6 +7,7 @@ part with the activations, which carry that gradient on. About 20 % slower; the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sptar_engine.errors import StageError
+
+_log = logging.getLogger(__name__)
 
 Encode = Callable[[], Tensor]
 """Put some texts through an encoder; called a second time it gives the same from the same random state."""
@@ -40,7 +43,9 @@ def accumulate(parts: Sequence[Encode], loss: Callable[[list[Tensor]], Tensor], 
     for encode, state, leaf in zip(parts, states, leaves, strict=True):
         _set_random_state(state)  # so that dropout spares the same units as the first time
         assert leaf.grad is not None, "every text of a batch has a part in its loss"
-        torch.autograd.backward([encode()], [leaf.grad])
+        encoded = encode()
+        if encoded.requires_grad:  # not the vectors of an encoder that stands still
+            torch.autograd.backward([encoded], [leaf.grad])
     return value.item()
 
 
@@ -71,6 +76,7 @@ class Room:
                     "smaller train.base needs less."
                 )
             self.held = (held + 1) // 2
+            _log.warning("Not enough memory for %d pairs at a time; the training goes on with %d.", held, self.held)
             module.zero_grad()
             _set_random_state(state)
             if torch.cuda.is_available():

@@ -37,6 +37,7 @@ from sptar_engine.training.distillation import distillation_loss
 from sptar_engine.training.first_hits import FirstHits, find_first_hits
 from sptar_engine.training.learner import Lesson, Meter
 from sptar_engine.training.lora import add_lora, remove_lora
+from sptar_engine.training.model_folder import write_model
 from sptar_engine.training.pace import set_pace
 from sptar_engine.training.pairs import TrainingPair
 from sptar_engine.training.tokens import chunk_by_length
@@ -116,9 +117,9 @@ class PairReader:
         return self._first_hits.score(score_pairs(self.module, self._dev_pairs, tick).tolist())
 
     def save(self, folder: Path) -> None:
-        """Write a sentence-transformers folder without a model card, which would quote training texts."""
+        """Write a sentence-transformers folder, low-rank adapters added to the weights."""
         remove_lora(self.module)
-        self.module.save(str(folder), create_model_card=False)
+        write_model(self.module, folder)
 
     def _reading(self, pair: TrainingPair, batch: Batch) -> Reading:
         """What is read with a pair's query. Where it has too few hard negatives, documents of the batch join them."""

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import read_json, sha256_json, write_json
-from sptar_engine.data.beir import CORPUS_FILE, read_corpus, read_qrels, read_queries
+from sptar_engine.data.beir import read_corpus, read_qrels, read_queries
 from sptar_engine.errors import ArtifactError, InputError
-from sptar_engine.records import Hit, Qrels
-from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
+from sptar_engine.records import Qrels
 
 MEASURE = "nDCG@10"
 DEPTH = 10
 """Hits per question that the measure looks at."""
-
-_SEARCHED = 100_000  # hits per query that are looked through for those of the pool: some 50 MB
 
 # Not the training's seed: every arm and every repeat searches the same documents, so that their scores compare.
 _POOL_SEED = 0
@@ -67,21 +64,6 @@ def choose_pool(doc_ids: list[str], judged: set[str], size: int) -> set[str]:
     others = [doc_id for doc_id in doc_ids if doc_id not in judged]
     room = min(len(others), max(0, size - len(judged.intersection(doc_ids))))
     return judged.intersection(doc_ids) | set(random.Random(_POOL_SEED).sample(others, room))
-
-
-def search_words(
-    development: DevelopmentSet, prepare: Path, cache: Path, depth: int, k1: float = 0.9, b: float = 0.4
-) -> dict[str, list[Hit]]:
-    """BM25's first `depth` hits for the held-out queries among the development documents.
-
-    A pool of some documents is looked for among the first 100,000 hits of the whole corpus.
-    """
-    corpus = prepare / CORPUS_FILE
-    unwanted = len(read_corpus(prepare)) - len(development.documents)
-    with LexicalSearcher(build_or_open(corpus, cache), k1, b) as searcher:
-        found = searcher.search(development.queries, max(depth, min(depth + unwanted, _SEARCHED)))
-    wanted = development.documents
-    return {query_id: [hit for hit in hits if hit.doc_id in wanted][:depth] for query_id, hits in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

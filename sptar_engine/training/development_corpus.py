@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sptar_engine.artifacts import sha256_file, sha256_json
 from sptar_engine.data.beir import CORPUS_FILE, read_corpus, write_corpus
-from sptar_engine.records import Document
+from sptar_engine.records import Document, Hit
+from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 from sptar_engine.training.development import DevelopmentSet
 
 
@@ -22,3 +23,16 @@ def development_folder(prepare: Path, development: DevelopmentSet, cache: Path) 
     if not (folder / CORPUS_FILE).is_file():
         write_corpus(folder, (Document(doc_id, text) for doc_id, text in development.documents.items()))
     return folder
+
+
+def search_words(
+    development: DevelopmentSet, prepare: Path, cache: Path, depth: int, k1: float = 0.9, b: float = 0.4
+) -> dict[str, list[Hit]]:
+    """BM25's first `depth` hits for the held-out queries among the development documents.
+
+    A pool of some documents has an index of its own: to look for them among the hits of a whole large corpus would
+    take thousands of hits for each one that counts.
+    """
+    corpus = development_folder(prepare, development, cache) / CORPUS_FILE
+    with LexicalSearcher(build_or_open(corpus, cache), k1, b) as searcher:
+        return searcher.search(development.queries, depth)

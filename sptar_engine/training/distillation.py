@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sptar_engine.data.beir import find_documents
-from sptar_engine.data.taught import Taught
+from sptar_engine.data.taught import COSINE, Taught
 from sptar_engine.training.pairs import document_key
 
 
@@ -35,12 +35,18 @@ def distillation_loss(kind: str, student: Tensor, teacher: Tensor) -> Tensor:
     return _LOSSES[kind](student.float(), teacher.detach().float())
 
 
-def key_scores(prepare: Path, taught: Mapping[str, Taught]) -> dict[str, dict[int, float]]:
-    """What the stage teach left, by document key in place of id: documents of equal text are one to a training."""
+def key_scores(prepare: Path, taught: Mapping[str, Taught], scale: float) -> dict[str, dict[int, float]]:
+    """What the stage teach left, by document key in place of id: documents of equal text are one to a training.
+
+    Cosines become logits as the student's do, times `scale`.
+    """
     found = find_documents(prepare, {doc_id for one in taught.values() for doc_id in one.doc_ids})
     keys = {doc_id: document_key(document.content) for doc_id, document in found.items()}
     return {
-        query_key: {keys[doc_id]: score for doc_id, score in zip(one.doc_ids, one.scores, strict=True)}
+        query_key: {
+            keys[doc_id]: score * (scale if one.unit == COSINE else 1.0)
+            for doc_id, score in zip(one.doc_ids, one.scores, strict=True)
+        }
         for query_key, one in taught.items()
     }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, Rankings
 from sptar_engine.retrieval.reranking import Pair
-from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, search_words
+from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet
+from sptar_engine.training.development_corpus import search_words
 
 
 @dataclass(frozen=True, slots=True)

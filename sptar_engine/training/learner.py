@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 
 from sptar_engine.configs import TrainConfig
+from sptar_engine.training.base_vectors import BaseVectors
 from sptar_engine.training.batches import Batch
 from sptar_engine.training.development import DevelopmentSet
 from sptar_engine.training.pairs import TrainingSet
@@ -21,7 +22,8 @@ class Lesson:
 
     `base` is the folder of the untrained model. `training_set` has the hard negatives that take part. `taught` has a
     teacher's scores by query key and document key, and is empty when nobody teaches; the texts of the documents are
-    those of the training set. `prepare` and `cache` are for a family that searches with BM25.
+    those of the training set. `prepare` and `cache` are for a family that searches with BM25. `vectors` are there where
+    the documents keep those of the base.
     """
 
     config: TrainConfig
@@ -32,6 +34,7 @@ class Lesson:
     prepare: Path
     cache: Path
     taught: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    vectors: BaseVectors | None = None
 
 
 class Meter:

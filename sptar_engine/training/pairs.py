@@ -99,6 +99,16 @@ def read_training_set(prepare: Path, filtered: Path | None, decisions: Path | No
     return build_training_set(seeds, judged, reviewed, _contents(prepare, judged, reviewed))
 
 
+def check_negatives(training_set: TrainingSet) -> None:
+    """Raise InputError when every document answers every query: a training then has nothing to push away."""
+    documents = training_set.documents.keys()
+    if all(documents <= training_set.positives[key] for key in training_set.queries):
+        raise InputError(
+            f"Each of the {len(documents)} training documents answers each of the {len(training_set.queries)} training "
+            "questions, so there is nothing to tell an answer from; label other questions and documents."
+        )
+
+
 def review(
     kept: Sequence[WeakPair], decided: Sequence[WeakPair], decisions: Mapping[str, Decision], limit: int = 0
 ) -> Review:

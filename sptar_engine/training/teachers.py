@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
+from sptar_engine.data.query_styles import read_style
 from sptar_engine.prompting.scoring import losses_of_one_document, query_losses
 from sptar_engine.prompting.soft_prompt import LanguageModel, Prefix
 from sptar_engine.prompting.template import PromptTokens
@@ -23,6 +24,7 @@ from sptar_engine.retrieval.encoder import (
     load_sparse,
     model_type,
 )
+from sptar_engine.retrieval.kinds import QUERY
 from sptar_engine.retrieval.late_interaction import encode_documents, encode_queries
 from sptar_engine.retrieval.reranking import score_pairs
 from sptar_engine.retrieval.sparse import encode_sparse
@@ -87,7 +89,7 @@ class BiEncoderTeacher:
 
     def score(self, pairs: Sequence[Pair], advance: Advance) -> list[float]:
         """See Teacher."""
-        queries = encode(self._model, [pair.query for pair in pairs], self._max_length)
+        queries = encode(self._model, [pair.query for pair in pairs], self._max_length, side=QUERY)
         contents = [pair.document.content for pair in pairs]
         documents = encode(self._model, contents, self._max_length, _Counter(advance).reach)
         scores: list[float] = np.einsum("pd,pd->p", queries, documents).tolist()
@@ -142,38 +144,55 @@ class LikelihoodTeacher:
     """A language model; the score is the mean log-likelihood (nats) of a query's tokens given the document.
 
     So documents are put in order by how well they explain the query (UPR, arXiv 2204.07496), with the prompt that
-    weak queries are written with.
+    weak queries are written with. Of several, one for each style of queries, it is the prompt of the query's own style,
+    as its words read.
     """
 
-    def __init__(self, language_model: LanguageModel, prefix: Prefix, tokens: PromptTokens) -> None:
-        """`prefix` is what the prompt puts before every document."""
+    def __init__(self, language_model: LanguageModel, prefixes: Mapping[str, Prefix], tokens: PromptTokens) -> None:
+        """`prefixes` are what the prompt of a style puts before every document; the first serves all other styles."""
         self._language_model = language_model
-        self._prefix = prefix
+        self._prefixes = prefixes
         self._tokens = tokens
 
     def score(self, pairs: Sequence[Pair], advance: Advance) -> list[float]:
         """See Teacher."""
+        styles = [self._style(pair.query) for pair in pairs]
         scores: dict[int, float] = {}
-        groups = [list(group) for _, group in groupby(range(len(pairs)), key=lambda place: pairs[place].document)]
-        for places in groups:
-            if len(places) > 1:
-                queries = [self._tokens.query(pairs[place].query) for place in places]
-                losses = losses_of_one_document(
-                    self._language_model, self._prefix, self._document(pairs, places[0]), queries, _BATCH_TOKENS
-                )
-                scores |= {place: -loss.mean for place, loss in zip(places, losses, strict=True)}
-                advance(len(places))
-        scores |= self._score_single(pairs, [places[0] for places in groups if len(places) == 1], advance)
+        for style in dict.fromkeys(styles):
+            places = [place for place, other in enumerate(styles) if other == style]
+            scores |= self._score_behind(self._prefixes[style], pairs, places, advance)
         return [scores[place] for place in range(len(pairs))]
 
-    def _score_single(self, pairs: Sequence[Pair], places: Sequence[int], advance: Advance) -> dict[int, float]:
+    def _style(self, query: str) -> str:
+        style = read_style(query)
+        return style if style in self._prefixes else next(iter(self._prefixes))
+
+    def _score_behind(
+        self, before: Prefix, pairs: Sequence[Pair], places: Sequence[int], advance: Advance
+    ) -> dict[int, float]:
+        """The scores of the pairs at some places, which share a prompt."""
+        scores: dict[int, float] = {}
+        groups = [list(group) for _, group in groupby(places, key=lambda place: pairs[place].document)]
+        for group in groups:
+            if len(group) > 1:
+                queries = [self._tokens.query(pairs[place].query) for place in group]
+                losses = losses_of_one_document(
+                    self._language_model, before, self._document(pairs, group[0]), queries, _BATCH_TOKENS
+                )
+                scores |= {place: -loss.mean for place, loss in zip(group, losses, strict=True)}
+                advance(len(group))
+        return scores | self._score_single(before, pairs, [group[0] for group in groups if len(group) == 1], advance)
+
+    def _score_single(
+        self, before: Prefix, pairs: Sequence[Pair], places: Sequence[int], advance: Advance
+    ) -> dict[int, float]:
         """A document asked about once shares its pass with others of about its length."""
         items = {place: (self._document(pairs, place), self._tokens.query(pairs[place].query)) for place in places}
         longest = sorted(items, key=lambda place: (-len(items[place][0]), place))
         scores: dict[int, float] = {}
         for start in range(0, len(longest), _BATCH):
             batch = longest[start : start + _BATCH]
-            losses = query_losses(self._language_model, self._prefix, [items[place] for place in batch], _BATCH_TOKENS)
+            losses = query_losses(self._language_model, before, [items[place] for place in batch], _BATCH_TOKENS)
             scores |= {place: -loss.mean for place, loss in zip(batch, losses, strict=True)}
             advance(len(batch))
         return scores

@@ -11,6 +11,8 @@ import torch
 from sentence_transformers.base import BaseModel
 from torch import Tensor
 
+from sptar_engine.retrieval.chunks import chunk_by_length as chunk_by_length
+
 TokenIds = np.ndarray[tuple[int], np.dtype[np.int32]]
 Features = dict[str, Tensor]
 
@@ -66,19 +68,3 @@ def chunk_for(model: BaseModel, rows: Sequence[TokenIds], most: int = 0) -> list
     """
     budget = _CHUNK_TOKENS.get(model.device.type, _CHUNK_TOKENS_ACCELERATOR)
     return chunk_by_length([len(row) for row in rows], budget, most)
-
-
-def chunk_by_length(lengths: Sequence[int], budget: int, most: int = 0) -> list[list[int]]:
-    """Group the places 0 … n-1 by falling length, each group at most `budget` tokens with its padding.
-
-    Longest first, so that a lack of memory shows at once. A row longer than the budget is a group of its own. With
-    `most` above 0 no group has more rows.
-    """
-    chunks: list[list[int]] = []
-    widest = 0
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if not chunks or (len(chunks[-1]) + 1) * widest > budget or len(chunks[-1]) == most:
-            chunks.append([])
-            widest = lengths[place]
-        chunks[-1].append(place)
-    return chunks

@@ -21,6 +21,7 @@ from sptar_engine.retrieval.best_hits import BestHits, places_by_id
 from sptar_engine.training.development import DEPTH, MEASURE
 from sptar_engine.training.learner import Lesson, Meter
 from sptar_engine.training.lora import add_lora, remove_lora
+from sptar_engine.training.model_folder import write_model
 from sptar_engine.training.tokens import TokenIds, TokenisedTexts, chunk_for
 from sptar_engine.training.two_tower import DOCUMENT, QUERY, Encoded, Part, TwoTower
 
@@ -39,13 +40,14 @@ class TransformerTower(TwoTower[Encoded], Generic[Model, Encoded]):
         """
         super().__init__(model, lesson)
         training_set, development = lesson.training_set, lesson.development
+        documents, searched = (training_set.documents, development.texts) if self._reads_documents() else ({}, ())
         self._texts = {
             QUERY: TokenisedTexts(model, training_set.queries),
-            DOCUMENT: TokenisedTexts(model, training_set.documents),
+            DOCUMENT: TokenisedTexts(model, documents),
         }
         self._dev_queries = TokenisedTexts(model, development.queries)
         # Documents of equal text are encoded once: their scores are equal then, and the tie falls to the smaller id.
-        self._dev_documents = TokenisedTexts(model, {text: text for text in development.texts})
+        self._dev_documents = TokenisedTexts(model, {text: text for text in searched})
         if lesson.config.lora_rank:
             add_lora(transformer(model).auto_model, lesson.config.lora_rank, "train.lora_rank")
 
@@ -55,13 +57,17 @@ class TransformerTower(TwoTower[Encoded], Generic[Model, Encoded]):
         return len(self._dev_documents)
 
     def save(self, folder: Path) -> None:
-        """Write a sentence-transformers folder without a model card, which would quote training texts."""
+        """Write a sentence-transformers folder, low-rank adapters added to the weights."""
         remove_lora(self.module)
-        self.module.save(str(folder), create_model_card=False)
+        write_model(self.module, folder)
 
     def cut(self, side: str, keys: Sequence[Hashable], most: int) -> list[Part]:
         """See TwoTower: groups of like length."""
         return list(self._parts(side, self._texts[side].rows(keys), most))
+
+    def _reads_documents(self) -> bool:
+        """Whether documents pass the transformer."""
+        return True
 
     @abstractmethod
     def encode(self, side: str, rows: Sequence[TokenIds]) -> Tensor:

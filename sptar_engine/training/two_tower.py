@@ -11,14 +11,14 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from sptar_engine.retrieval.kinds import DOCUMENT as DOCUMENT
+from sptar_engine.retrieval.kinds import QUERY as QUERY
 from sptar_engine.training.batches import Batch
 from sptar_engine.training.cached_gradients import Room, accumulate
 from sptar_engine.training.candidates import Candidates, gather_candidates
 from sptar_engine.training.distillation import distillation_loss
 from sptar_engine.training.learner import Lesson
 from sptar_engine.training.losses import contrastive_loss
-
-QUERY, DOCUMENT = "query", "document"
 
 Encoded = TypeVar("Encoded")
 """What some texts become, in their order: a matrix with a row each, or a matrix each."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from sptar_engine.configs import TrainConfig
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.training.bi_encoder import build_bi_encoder
-from sptar_engine.training.development import MEASURE, ScoreCache, search_words
+from sptar_engine.training.development import MEASURE, ScoreCache
+from sptar_engine.training.development_corpus import search_words
 from sptar_engine.training.learner import Learner, Lesson, Meter
 from sptar_engine.training.pairs import TrainingSet
 

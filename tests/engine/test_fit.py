@@ -1,11 +1,16 @@
 """What a dataset cannot carry is said as soon as it is read."""
 
+import shutil
+
 import pytest
 
-from sptar_engine.artifacts import write_json
+from sptar_engine.artifacts import read_jsonl, write_json, write_jsonl
+from sptar_engine.data.beir import write_labels
+from sptar_engine.data.seeds import seeds_path
 from sptar_engine.errors import ConfigError, InputError
 from sptar_engine.experiment import merge, plan
-from sptar_engine.fit import BaseSize, base_size, check_base, check_fit
+from sptar_engine.fit import BaseSize, base_size, check_base, check_fit, check_seeds
+from sptar_engine.records import Qrels, Query
 
 COUNTS = {"documents": 1400, "pool": 1100, "train_queries": 50}
 
@@ -79,6 +84,27 @@ def test_more_dimensions_than_the_base_has_are_refused(tiny_encoder, family, opt
 def test_base_that_does_not_say_its_size_is_not_judged(tmp_path) -> None:
     assert base_size(tmp_path) == BaseSize(None, None)
     check_base(plan(("seeds_only",), merge({"train": {"matryoshka": "4096"}})), tmp_path)
+
+
+def test_base_that_is_no_transformer_is_refused(tmp_path) -> None:
+    write_json(tmp_path / "modules.json", [{"type": "sentence_transformers.models.StaticEmbedding", "path": ""}])
+    with pytest.raises(InputError, match="holds a StaticEmbedding, not a Hugging Face encoder"):
+        check_base(plan(("seeds_only",), merge({})), tmp_path)
+
+
+def test_labels_with_one_answer_for_all_are_refused_where_nothing_else_is_learned_from(toy_dataset, tmp_path) -> None:
+    shutil.copy(toy_dataset / "corpus.jsonl", tmp_path)
+    doc_id = next(iter(read_jsonl(toy_dataset / "corpus.jsonl")))["_id"]
+    queries = [Query(f"q{number}", f"question {number}") for number in range(3)]
+    write_labels(tmp_path, queries, {"train": Qrels({query.query_id: {doc_id: 1} for query in queries})})
+    write_jsonl(
+        seeds_path(tmp_path, "train"),
+        ({"query_id": query.query_id, "query": query.text, "doc_id": doc_id, "grade": 1} for query in queries),
+    )
+    with pytest.raises(InputError, match="Each of the 1 training documents answers each of the 3 training questions"):
+        check_seeds(plan(("bm25", "seeds_only"), merge({})), tmp_path)
+    check_seeds(plan(("inpars",), merge({})), tmp_path)
+    check_seeds(plan(("seeds_only",), merge({"train": {"negatives": 1}})), tmp_path)
 
 
 def test_vectors_have_the_size_of_the_last_module_and_tokens_that_of_the_transformer(tmp_path) -> None:

@@ -56,6 +56,10 @@ class Plan(Shape):
     seeds = serializers.IntegerField(
         required=False, default=1, min_value=1, max_value=MAX_SEEDS, help_text="Repeats of each training."
     )
+    equal_pairs = serializers.BooleanField(
+        required=False, default=False,
+        help_text="Train each arm that writes questions once more, on as many as the one with the fewest has.",
+    )  # fmt: skip
     settings = serializers.DictField(
         child=serializers.DictField(child=OptionField(max_length=500)), required=False, default=dict,
         help_text='Options that differ from the preset, by stage: {"generate": {"documents": 500}}.',
@@ -119,6 +123,7 @@ class ExperimentRow(Shape):
     arms = serializers.ListField(child=serializers.CharField())
     families = serializers.ListField(child=serializers.CharField(), help_text="Kinds of search models.")
     seeds = serializers.IntegerField()
+    equal_pairs = serializers.BooleanField(help_text="Arms are compared at equal numbers of questions as well.")
     state = serializers.ChoiceField(choices=State.choices)
     result = serializers.SerializerMethodField(help_text="In a few words; empty before there is one.")
     created = serializers.DateTimeField()
@@ -137,6 +142,7 @@ class StageShape(Shape):
     stage = serializers.CharField()
     arms = serializers.ListField(child=serializers.CharField())
     family = serializers.CharField(allow_blank=True, help_text="The kind of search model; empty before training.")
+    variant = serializers.CharField(allow_blank=True, help_text="equal_pairs, or empty for the arm itself.")
     state = serializers.ChoiceField(choices=State.choices)
     done = serializers.IntegerField()
     total = serializers.IntegerField()

@@ -15,10 +15,9 @@ from sptar_engine.arms import BM25, read_cell
 from webapp.api.base import Nothing, ProjectView, Shape, described
 from webapp.api.experiments import find
 from webapp.api.paging import PageQuery, link
-from webapp.cells import wanted
 from webapp.models import Experiment, Role, State
 from webapp.selectors import measured
-from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, chosen_families, headlines_of, table_of
+from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, cells_of, chosen_families, headlines_of, table_of
 from webapp.selectors.measured import Version
 from webapp.selectors.question_results import results_of
 from webapp.services import rescoring
@@ -69,7 +68,7 @@ class VerdictShape(Shape):
 class ArmShape(Shape):
     """A search of the comparison: an arm with a family of search models."""
 
-    arm = serializers.CharField(help_text="An arm with its bi-encoder, or ARM/FAMILY.")
+    arm = serializers.CharField(help_text="An arm with its bi-encoder, ARM/FAMILY, or one of these with :equal_pairs.")
     family = serializers.CharField(help_text="Kind of search model; empty for keyword search.", allow_blank=True)
     name = serializers.CharField()
     measures = serializers.DictField(child=ValueShape(allow_null=True))
@@ -185,7 +184,7 @@ class Comparison(ProjectView):
         experiment = find(self.project, number)
         version, newest = _version(experiment, self.query(VersionQuery))
         table = table_of(experiment, version.comparison, _MEASURES)
-        asked = wanted(experiment.arms, experiment.families)
+        asked = cells_of(experiment)
         shown = {"judgements": version.number, "newest": newest, "headlines": headlines_of(version.comparison)}
         if table is None:
             empty = {"caution": "", "queries": 0, "arms": [], "families": {}, "waiting": [], "missing": asked}

@@ -132,7 +132,7 @@ def _beir(order: Order) -> Files:
 def _runs(order: Order) -> Files:
     files: Files = {}
     for stage, folder in order.sources.measured:
-        name = stage.step_id.partition(".")[2].replace("/", "-")
+        name = stage.step_id.partition(".")[2].replace("/", "-").replace(":", "-")
         files[f"{name}.trec"] = _plain(folder / "run.trec")
         files[f"{name}.metrics.json"] = _plain(folder / "metrics.json")
     if order.sources.prepared:

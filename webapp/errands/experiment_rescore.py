@@ -13,6 +13,9 @@ from webapp.models import Errand, Experiment
 from webapp.selectors import measured
 from webapp.services import rescoring
 
+_NOT_MEASURED = ("training", "seconds", "peak_mib")
+"""What the comparison of the start says of a search whatever the judgements."""
+
 
 def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
     """Score the experiment `errand.subject` again; nothing when no judgement has changed. Redone when killed."""
@@ -32,13 +35,13 @@ def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
     attempt.tick(0, 1, f"Measuring {len(runs)} searches by {qrels.pairs:,} judgements")
     scores, arms = rescore(runs, qrels, measured.min_grade_of(experiment))
     for arm, found in experiment.comparison.get("arms", {}).items():
-        if arm in arms and "training" in found:
-            arms[arm]["training"] = found["training"]
+        if arm in arms:
+            arms[arm] |= {name: found[name] for name in _NOT_MEASURED if name in found}
     has_grade_0 = any(grade == 0 for grades in qrels.grades.values() for grade in grades.values())
     comparison = {
         "dataset": experiment.comparison.get("dataset", ""), "arms": arms, "has_judged_non_relevant": has_grade_0,
         # Chosen on held-out examples, which these judgements are not about.
-        "families": experiment.comparison.get("families", {}),
+        "families": experiment.comparison.get("families", {}), "notes": experiment.comparison.get("notes", []),
     }  # fmt: skip
     with told_when_full():
         name = rescoring.keep(experiment, qrels)

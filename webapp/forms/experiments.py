@@ -50,6 +50,12 @@ class ExperimentForm(forms.Form):
         widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}),
         error_messages={"required": "Choose at least one kind of search model."},
     )
+    equal_pairs = forms.BooleanField(
+        label="Compare them at equal numbers of generated questions, too",
+        required=False,
+        help_text="Filters keep more questions of one way of asking than of another. This trains each way that writes "
+        "questions once more on as many as the one with the fewest has: one more training of each.",
+    )
     llm = forms.ChoiceField(label="Question writer")
     base = forms.ChoiceField(label="Base search model")
     seeds = forms.IntegerField(
@@ -117,6 +123,8 @@ class ExperimentForm(forms.Form):
         """Turn the fields into the engine's settings and the plan; an engine's error stands at its field."""
         data = dict(super().clean() or {})
         own = self._own_settings(data)
+        if data.get("equal_pairs") and sum(ARMS[arm].generates for arm in data.get("arms", ())) < 2:
+            self.add_error("equal_pairs", "Choose at least two ways of training that write questions, or leave it out.")
         if self.errors:
             return data
         preset = PRESETS[data["preset"]].settings
@@ -158,7 +166,7 @@ class ExperimentForm(forms.Form):
         try:
             self.steps = steps_of(
                 preset=data["preset"], arms=self.chosen_arms(data), families=data["families"],
-                settings=self.settings, seeds=data["seeds"],
+                settings=self.settings, seeds=data["seeds"], equal_pairs=data["equal_pairs"],
             )  # fmt: skip
         except ConfigError as error:
             field = error.option.replace(".", "-")
@@ -193,6 +201,7 @@ def choices_of(experiment: Experiment) -> dict[str, Any]:
         "arms": [arm for arm in experiment.arms if arm not in BASELINES],
         "families": list(experiment.families),
         "seeds": experiment.seeds,
+        "equal_pairs": experiment.equal_pairs or None,
         "llm": experiment.settings.get("generate", {}).get("model"),
         "base": experiment.settings.get("train", {}).get("base"),
     }

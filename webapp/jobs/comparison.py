@@ -51,19 +51,9 @@ def compare(row: StageRun, result: StageResult) -> dict[str, Any]:
     about = {
         "dataset": experiment.project.name, "preset": experiment.preset, "arms": experiment.arms,
         "families": experiment.families, "settings": experiment.settings, "seeds": experiment.seeds,
-        "machine": experiment.machine,
+        "equal_pairs": experiment.equal_pairs, "machine": experiment.machine,
     }  # fmt: skip
-    steps = [
-        Step(
-            stage.step_id,
-            stage.stage,
-            build_config(stage.stage, stage.config),
-            stage.inputs,
-            tuple(stage.arms),
-            stage.family,
-        )
-        for stage in stages
-    ]
+    steps = [step_of(stage) for stage in stages]
     folder = places.experiment_folder(experiment)
     workspace.record(folder, about, steps, results)
     if not any(step.stage == "evaluate" and step.step_id in results for step in steps):
@@ -71,3 +61,11 @@ def compare(row: StageRun, result: StageResult) -> dict[str, Any]:
     comparison = workspace.compare(folder)
     write_json(folder / workspace.COMPARISON, comparison)
     return comparison
+
+
+def step_of(row: StageRun) -> Step:
+    """The step of the engine's plan that a row stands for. Raises ConfigError for settings that are not known now."""
+    return Step(
+        row.step_id, row.stage, build_config(row.stage, row.config), row.inputs, tuple(row.arms), row.family,
+        row.variant, tuple(row.equal),
+    )  # fmt: skip

@@ -16,16 +16,17 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from sptar_engine.configs import StageConfig, build_config
+from sptar_engine.configs import StageConfig
 from sptar_engine.disk import is_full_disk
 from sptar_engine.errors import Cancelled, SptarError, StageError, StaleAttempt
+from sptar_engine.experiment import settled
 from sptar_engine.pipeline import StageResult, Store, run_stage
 from sptar_engine.stage import Progress
 from sptar_engine.steps import DATASET, DECISIONS
 from webapp import places
 from webapp.jobs import leases, questions
 from webapp.jobs.attempt import Attempt, Stop
-from webapp.jobs.comparison import compare, one_at_a_time
+from webapp.jobs.comparison import compare, one_at_a_time, step_of
 from webapp.jobs.curves import Curve
 from webapp.jobs.kept_results import result_of_base
 from webapp.jobs.machine import settle_machine
@@ -109,7 +110,7 @@ class _StageWork:
     def run(self) -> None:
         """Do the step and everything that its result changes."""
         device = settle_machine(self._attempt)
-        config = build_config(self._row.stage, self._row.config)
+        config = settled(step_of(self._row), self._kept())
         inputs = self._inputs()
         if self._row.stage == "generate":
             inputs = Quarantine(self._attempt, config, inputs, self._store, device).inputs()
@@ -139,6 +140,11 @@ class _StageWork:
     def _inputs(self) -> dict[str, Path]:
         folders = dict(self._experiment.stages.filter(state=State.DONE).values_list("step_id", "folder"))
         return {role: self._place(source, folders) for role, source in self._row.inputs.items()}
+
+    def _kept(self) -> dict[str, int]:
+        """How many questions each filter kept whose number limits this step."""
+        rows = self._experiment.stages.filter(step_id__in=self._row.equal)
+        return {step_id: int(metrics["kept"]) for step_id, metrics in rows.values_list("step_id", "metrics")}
 
     def _place(self, source: str, folders: Mapping[str, str]) -> Path:
         if source == DATASET:

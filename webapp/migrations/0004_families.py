@@ -25,4 +25,19 @@ class Migration(migrations.Migration):
             name="peak_mib",
             field=models.PositiveIntegerField(default=0),
         ),
+        migrations.AddField(
+            model_name="experiment",
+            name="equal_pairs",
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name="stagerun",
+            name="variant",
+            field=models.CharField(blank=True, max_length=20),
+        ),
+        migrations.AddField(
+            model_name="stagerun",
+            name="equal",
+            field=models.JSONField(default=list),
+        ),
     ]

@@ -42,6 +42,8 @@ class Experiment(models.Model):
     settings = models.JSONField(default=dict)
     """Options that differ from the defaults, by stage: the preset's and the person's."""
     seeds = models.PositiveSmallIntegerField(default=1)
+    equal_pairs = models.BooleanField(default=False)
+    """Whether the arms that write queries are compared once more, all of them trained on equally many."""
     machine = models.JSONField(default=dict)
     """device, dtype and threads: decided once, by the first stage that needs them (sptar_engine.workspace)."""
     corpus = models.ForeignKey(Corpus, on_delete=models.PROTECT, related_name="experiments")
@@ -91,10 +93,14 @@ class StageRun(Work):
     arms = models.JSONField(default=list)
     family = models.CharField(max_length=20, blank=True)
     """The kind of search model that it is about; empty before training, and in steps of older experiments."""
+    variant = models.CharField(max_length=20, blank=True)
+    """Which variant of its arm it is about (sptar_engine.arms.Variant); empty for the arm itself."""
     config = models.JSONField(default=dict)
     """The whole settings of the stage; dtype and threads are filled in when the machine has decided."""
     inputs = models.JSONField(default=dict)
     """Role to step id, or to `dataset` / `decisions`."""
+    equal = models.JSONField(default=list)
+    """Ids of filter steps: the fewest pairs that one of them kept are as many as this step trains on."""
     queue = models.CharField(max_length=10, choices=[("gpu", "gpu"), ("cpu", "cpu")])
     folder = models.CharField(max_length=80, blank=True)
     """Of the result, below the project's store/stages."""
@@ -120,7 +126,7 @@ class StageRun(Work):
     @property
     def cell(self) -> str:
         """Its place in the table of arms and families."""
-        return cell(self.arms[0], self.family)
+        return cell(self.arms[0], self.family, self.variant)
 
 
 class CurvePoint(models.Model):

@@ -96,7 +96,8 @@ def find(
 ) -> Found:
     """Search. `retriever` is BM25, BASE, another encoder of the catalogue or the folder of a trained one.
 
-    An encoder reads 256 tokens of a text; `NAME:128` reads 128. `k1` and `b` are BM25's. What is not there yet begins
+    One that has no single vector of a text (late interaction, say) puts BM25's first hits in order. An encoder reads
+    256 tokens of a text; `NAME:128` reads 128. `k1` and `b` are BM25's. What is not there yet begins
     to be built, unless `begin` is False. Raises SearchUnavailable.
     """
     chosen: dict[str, Any] = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}

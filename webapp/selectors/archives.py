@@ -26,7 +26,7 @@ KEPT = timedelta(days=30)
 CONTENT = "content"
 """What the file of an archive is called on the disk: people's names for it are only sent along."""
 
-_VECTORS = "model.encode(texts) gives the vectors, model.similarity compares them."
+_VECTORS = "model.encode_query and model.encode_document give the vectors, model.similarity compares them."
 _EACH_SIDE = "model.encode_query and model.encode_document read the texts, model.similarity compares them."
 _USAGES = {
     "bi_encoder": _VECTORS,

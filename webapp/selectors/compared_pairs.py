@@ -138,6 +138,7 @@ def _facts(before: Experiment, after: Experiment) -> dict[str, tuple[str, str]]:
             "Repeats of each training": lambda one: str(one.seeds),
             "Version of the documents": lambda one: str(one.corpus.number),
             "Training examples": lambda one: f"{one.counts.get('train', 0):,}",
+            "Equal numbers of questions": lambda one: "as well" if one.equal_pairs else "no",
             "Held-out examples": lambda one: f"{one.counts.get('dev', 0):,}",
             "Test examples": lambda one: f"{one.counts.get('test', 0):,}",
             "Data (snapshot)": lambda one: one.dataset[:12],

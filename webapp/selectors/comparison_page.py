@@ -15,7 +15,7 @@ from webapp.chart_intervals import Intervals, Mean, draw_intervals
 from webapp.models import Errand, Experiment, Judgement, Project, Rescoring, State
 from webapp.selectors import comparisons, measured
 from webapp.selectors.comparisons import ALL_MEASURES, JUDGED, MAIN
-from webapp.selectors.grid import Grid, grid_of
+from webapp.selectors.grid import Duel, Grid, duels_of, grid_of
 from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.measured import Scores, Version
 from webapp.selectors.verdicts import Value
@@ -45,6 +45,7 @@ class Figures:
     pairs: str
     chart: Intervals | None
     grid: Grid | None
+    duels: list[Duel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def figures_of(experiment: Experiment, version: Version) -> Figures:
     headlines = comparisons.headlines_of(version.comparison)
     return Figures(
         version, table, measures, headlines, comparisons.pair_words(stages), _chart(version),
-        grid_of(experiment, version.comparison),
+        grid_of(experiment, version.comparison), duels_of(experiment, version.comparison),
     )  # fmt: skip
 
 

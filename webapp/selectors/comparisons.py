@@ -72,12 +72,17 @@ def table_of(
     return Table(
         rows=rows,
         others=[_COLUMNS[kind] for kind in columns],
-        waiting=[arm_name(name) for name in wanted(experiment.arms, experiment.families) if name not in arms],
+        waiting=[arm_name(name) for name in cells_of(experiment) if name not in arms],
         queries=queries,
         headline=_headline(known),
         caution=few,
         notes=[_note(one) for one in known.get("notes", ())],
     )
+
+
+def cells_of(experiment: Experiment) -> list[str]:
+    """All cells that an experiment comes to, in their order."""
+    return wanted(experiment.arms, experiment.families, equal_pairs=experiment.equal_pairs)
 
 
 def queries_of(arms: Mapping[str, Any]) -> int:
@@ -91,7 +96,8 @@ def best_known(comparison: Mapping[str, Any]) -> str:
     Of its families it is the one that was best on the held-out examples. It is not picked by its result: the best of
     several on the test examples would look better than it is.
     """
-    trained = [name for name in in_order(comparison.get("arms", {})) if is_trained(name)]
+    found = in_order(comparison.get("arms", {}))
+    trained = [name for name in found if is_trained(name) and not read_cell(name).variant]
     if not trained:
         return ""
     arm = read_cell(trained[-1]).arm
@@ -159,7 +165,8 @@ def headlines_of(comparison: Mapping[str, Any]) -> list[str]:
 
 def pair_words(stages: Sequence[StageRun]) -> str:
     """On how many pairs each arm was trained; the two writers of questions are compared at unequal numbers."""
-    trained = {stage.arms[0]: stage.metrics for stage in reversed(stages) if stage.stage == "train" and stage.metrics}
+    rows = [stage for stage in stages if stage.stage == "train" and stage.metrics]
+    trained = {stage.arms[0]: stage.metrics for stage in reversed(rows) if not stage.variant}
     if not trained:
         return ""
     parts = [
@@ -173,7 +180,13 @@ def pair_words(stages: Sequence[StageRun]) -> str:
     if len(counts) > 1:
         words += (
             " The two question writers had unequal numbers of generated questions that were kept, so part of a "
-            "difference between them may come from the number alone; no arm here was trained on equal numbers."
+            "difference between them may come from the number alone"
+        )
+        equal = next((stage.metrics.get("weak_pairs", 0) for stage in rows if stage.variant), None)
+        words += (
+            "; no arm here was trained on equal numbers."
+            if equal is None
+            else f": “equal numbers” stands for the same training on {equal:,} of them."
         )
     return words
 

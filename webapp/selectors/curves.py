@@ -11,7 +11,7 @@ from typing import Any
 from webapp.charts import LineChart, Point, Series, draw_lines
 from webapp.models import CurvePoint, StageRun, State
 from webapp.selectors.thresholds import FEW_HELDOUT
-from webapp.selectors.words import arm_name, plural, stage_title, turn_of
+from webapp.selectors.words import arm_name, is_teacher, plural, stage_title, turn_of
 
 _MEASURE = "dev_nDCG@10"
 _AROUND = frozenset({"mine", "teach", "fuse"})
@@ -89,7 +89,7 @@ def training(stages: Sequence[StageRun]) -> Training:
     for stage in trainings:
         if turn_of(stage):
             continue  # a repeat with another seed has its sentence below the chart
-        name = arm_name(stage.cell)
+        name = _label(stage)
         held_out.append(Series(name, _column(points[stage.pk], "step", _MEASURE)))
         loss.append(Series(name, _column(points[stage.pk], "step", "loss")))
     return Training(
@@ -120,8 +120,8 @@ def training(stages: Sequence[StageRun]) -> Training:
 
 
 def _label(stage: StageRun) -> str:
-    """Name of a training: its search model, and the number of the repeat."""
-    return ", ".join([arm_name(stage.cell), *turn_of(stage)])
+    """Name of a training: its search model, the number of the repeat, and whether it only teaches."""
+    return ", ".join([arm_name(stage.cell), *turn_of(stage)]) + (" (teacher)" if is_teacher(stage) else "")
 
 
 def _points(stages: Sequence[StageRun]) -> dict[int, list[dict[str, Any]]]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import TrainConfig
-from sptar_engine.errors import SptarError
+from sptar_engine.errors import ConfigError, SptarError
 from sptar_engine.fit import check_base, check_fit
 from sptar_engine.steps import Step
 from webapp.places import models_folder
+from webapp.selectors.words import stage_name
 
 _ENOUGH = 1 << 31  # documents without a judgement: prepare counts them, and takes what there is
 
@@ -18,9 +19,11 @@ def misfit(steps: Sequence[Step], counts: Mapping[str, int]) -> str:
     """Why the steps cannot work with these documents and examples, as a sentence; empty when they can."""
     try:
         _warnings(steps, counts)
-        trainings = [step.config for step in steps if isinstance(step.config, TrainConfig)]
-        if shortened := next((config for config in trainings if config.shorter), None):
-            check_base(steps, encoder_folder(shortened.base, models_folder()))
+        for base in sorted({step.config.base for step in steps if isinstance(step.config, TrainConfig)}):
+            check_base(steps, encoder_folder(base, models_folder()))
+    except ConfigError as error:
+        stage, _, option = error.option.partition(".")
+        return f"{stage_name(stage)}, {option.replace('_', ' ')}: {error.reason}."
     except SptarError as error:
         return str(error)
     return ""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sptar_engine.arms import ARMS, BI_ENCODER, BM25, FAMILIES, ZERO_SHOT, cell, read_cell
-from webapp.cells import in_order, is_trained, wanted
+from webapp.cells import VARIANTS, in_order, is_trained
 from webapp.models import Experiment
-from webapp.selectors.comparisons import MAIN, chosen_families, chosen_of, has_learned, untrained_of
+from webapp.selectors.comparisons import MAIN, cells_of, chosen_families, chosen_of, has_learned, untrained_of
 from webapp.selectors.verdicts import Value, Verdict, verdict_of
-from webapp.selectors.words import arm_name, family_name, short_name
+from webapp.selectors.words import arm_name, family_name, short_name, variant_name
 
 _OTHERS = ("seeds_only", "inpars", "promptagator")
 """Arms that the ones with generated questions stand against, each in its own family."""
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Duel:
-    """A way of training against another one with the same kind of search model."""
+    """A way of training against another one with the same kind of search model; `family` names it."""
 
     ours: str
     theirs: str
@@ -61,7 +61,6 @@ class Grid:
     lines: list[Line]
     chosen: list[str]
     missing: list[str]
-    duels: list[Duel]
 
     @property
     def has_held_out(self) -> bool:
@@ -73,28 +72,51 @@ def grid_of(experiment: Experiment, comparison: Mapping[str, Any]) -> Grid | Non
     """The table of an experiment with several families; None with the bi-encoder alone, whose list says it all."""
     if list(experiment.families) == [BI_ENCODER] or not comparison.get("arms"):
         return None
-    asked = wanted(experiment.arms, experiment.families)
+    asked = cells_of(experiment)
     families = [name for name in FAMILIES if name in experiment.families or cell(ZERO_SHOT, name) in asked]
     return Grid(
         families=[family_name(family) for family in families],
-        lines=[_line(arm, families, asked, comparison) for arm in ARMS if arm in experiment.arms],
+        lines=[_line(*row, families, asked, comparison) for row in _rows(asked)],
         chosen=[words for arm in experiment.arms if (words := _chosen(arm, comparison))],
         missing=[arm_name(name) for name in asked if name not in comparison["arms"]],
-        duels=_duels(asked, comparison["arms"]),
     )
 
 
-def _line(arm: str, families: Sequence[str], asked: Sequence[str], comparison: Mapping[str, Any]) -> Line:
+def duels_of(experiment: Experiment, comparison: Mapping[str, Any]) -> list[Duel]:
+    """Ways of training that write questions against the others, by kind of search model and at equal numbers."""
+    arms: Mapping[str, Any] = comparison.get("arms", {})
+    found = []
+    for name in in_order(name for name in cells_of(experiment) if name in arms and is_trained(name)):
+        one = read_cell(name)
+        kind = ", ".join(words for words in (family_name(one.family), variant_name(one.variant)) if words)
+        for other in _OTHERS:
+            theirs = cell(other, one.family, one.variant)
+            if ARMS[one.arm].generates and other != one.arm and theirs in arms[name]["versus"]:
+                verdict = verdict_of(arm_name(theirs), arms[name]["versus"][theirs])
+                found.append(Duel(short_name(one.arm), short_name(other), kind, verdict))
+    return found
+
+
+def _rows(asked: Sequence[str]) -> list[tuple[str, str]]:
+    """The arms in their order, each followed by its variants."""
+    there = {(one.arm, one.variant) for one in map(read_cell, asked)}
+    return [(arm, variant) for arm in ARMS for variant in VARIANTS if (arm, variant) in there]
+
+
+def _line(arm: str, variant: str, families: Sequence[str], asked: Sequence[str], comparison: Mapping[str, Any]) -> Line:
     kinds = [BI_ENCODER] if arm == BM25 else families
-    return Line(arm_name(arm), [_place(arm, family, asked, comparison) for family in kinds], is_whole=arm == BM25)
+    places = [_place(cell(arm, family, variant), asked, comparison) for family in kinds]
+    return Line(arm_name(cell(arm, BI_ENCODER, variant)), places, is_whole=arm == BM25)
 
 
-def _place(arm: str, family: str, asked: Sequence[str], comparison: Mapping[str, Any]) -> Place:
-    name = cell(arm, family)
+def _place(name: str, asked: Sequence[str], comparison: Mapping[str, Any]) -> Place:
+    arm, family, variant = (one := read_cell(name)).arm, one.family, one.variant
     if name not in asked:
         return Place(name, family_name(family), "none")
     found = comparison["arms"].get(name)
-    held_out = chosen_families(comparison).get(arm, {}).get("dev", {}).get(family)
+    # Families are compared by what the arm itself reached; its variants are for another question.
+    values = {} if variant else chosen_families(comparison).get(arm, {}).get("dev", {})
+    held_out = values.get(family)
     if found is None:
         return Place(name, family_name(family), "missing", held_out=held_out)
     other = untrained_of(name)
@@ -106,7 +128,7 @@ def _place(arm: str, family: str, asked: Sequence[str], comparison: Mapping[str,
         value=Value(**found[MAIN]),
         verdict=verdict_of(arm_name(other), versus, trained=has_learned(found)) if versus else None,
         held_out=held_out,
-        is_chosen=chosen_of(comparison, arm) == name,
+        is_chosen=len(values) > 1 and chosen_of(comparison, arm) == name,
         seeds=_seeds(found.get("seeds")),
     )
 
@@ -130,16 +152,3 @@ def _chosen(arm: str, comparison: Mapping[str, Any]) -> str:
         f"{arm_name(arm)}: {family_name(chosen).lower()}, nDCG@10 {values[chosen]:.3f} on the held-out examples "
         f"({others})."
     )
-
-
-def _duels(asked: Sequence[str], arms: Mapping[str, Any]) -> list[Duel]:
-    """Ways of training against one another, by family."""
-    found = []
-    for name in in_order(name for name in asked if name in arms and is_trained(name)):
-        arm, family = read_cell(name).arm, read_cell(name).family
-        for other in _OTHERS:
-            theirs = cell(other, family)
-            if ARMS[arm].generates and other != arm and theirs in arms[name]["versus"]:
-                verdict = verdict_of(arm_name(theirs), arms[name]["versus"][theirs])
-                found.append(Duel(short_name(arm), short_name(other), family_name(family), verdict))
-    return found

@@ -80,7 +80,7 @@ def evaluations(experiment: Experiment) -> dict[str, list[Path]]:
     """Folders of the finished evaluations by cell, baselines first, one for each repeat of a training."""
     found: dict[str, list[Path]] = {}
     stages = experiment.stages.filter(stage="evaluate", state=State.DONE).order_by("position")
-    for stage in stages.only("arms", "family", "folder", "state", "stage"):
+    for stage in stages.only("arms", "family", "variant", "folder", "state", "stage"):
         if folder := stage_folder(experiment.project, stage):
             found.setdefault(stage.cell, []).append(folder)
     return {name: found[name] for name in in_order(found)}

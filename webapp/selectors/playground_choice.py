@@ -44,5 +44,4 @@ def choice_of(project: Project, values: Mapping[str, str]) -> Choice:
         run, _, arm = values["model"].partition(".")
     named = [one for one in models if str(one.experiment.number) == run and arm in ("", one.arm)]
     text = " ".join(clean_text(values.get("q", "")[: 2 * LONGEST])[0].split())[:LONGEST]
-    usual = [one for one in models if one.can_be_tried] or models
-    return Choice(text, models, (named or usual or [None])[0], missing=bool(run) and not named)
+    return Choice(text, models, (named or models or [None])[0], missing=bool(run) and not named)

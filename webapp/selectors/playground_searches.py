@@ -41,7 +41,7 @@ def searches_of(model: TrainedModel | None) -> dict[str, dict[str, Any] | None]:
     # Keyword search is ready within seconds, so a look may begin it; encoding takes hours, and a person decides.
     if model is None:
         return {BM25: {"retriever": client.BM25}, BEFORE: {"retriever": client.BASE, "begin": False}, AFTER: None}
-    is_there = model.can_be_tried and (model.kept_untrained or model.folder.is_dir())
+    is_there = model.searches_as_before or model.folder.is_dir()
     return {
         BM25: {"retriever": client.BM25},
         BEFORE: {"retriever": model.before, "begin": False},

@@ -78,6 +78,8 @@ def command_of(experiment: Experiment) -> str:
         "--arms", ",".join(experiment.arms), "--families", ",".join(experiment.families),
         "--seeds", str(experiment.seeds), "--out", f"{place}/by-hand-{experiment.number}",
     ]  # fmt: skip
+    if experiment.equal_pairs:
+        words.append("--equal-pairs")
     if experiment.decisions:
         words += ["--decisions", f"{place}/decisions/{experiment.decisions}.jsonl"]
     for stage, values in asked_for(experiment.preset, experiment.settings).items():

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sptar_engine.arms import BI_ENCODER, read_cell
+from sptar_engine.arms import BI_ENCODER, cell, read_cell
 from webapp.cells import in_order
 from webapp.experiment_words import SHORT_STAGE_WORDS
 from webapp.models import StageRun, State
 from webapp.selectors.experiments import left_words, result_words
-from webapp.selectors.words import arm_name, family_name, turn_of
+from webapp.selectors.words import arm_name, family_name, is_teacher, turn_of
 
 SHARED = "For all"
 
@@ -19,6 +19,9 @@ _COLUMNS = (
     "prepare", "tune", "select", "generate", "filter", "mine", "teach", "train", "fuse", "evaluate", "package",
 )  # fmt: skip
 _WIDEST = 8  # columns of steps that stand beside one another
+
+_Key = tuple[str, str, str]
+"""What a row is about: an arm or SHARED, which variant of it, which family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +52,33 @@ def graph_of(stages: Sequence[StageRun]) -> list[Row]:
     """The stages by arm, and by family where they do not fit side by side: first a row for what all share."""
     columns = [name for name in _COLUMNS if any(stage.stage == name for stage in stages)]
     is_split = len(columns) > _WIDEST or any(stage.family not in ("", BI_ENCODER) for stage in stages)
-    groups: dict[tuple[str, str], list[StageRun]] = defaultdict(list)
+    groups: dict[_Key, list[StageRun]] = defaultdict(list)
     for stage in stages:
-        shared = stage.stage == "prepare"
-        groups[SHARED if shared else stage.arms[0], stage.family if is_split else ""].append(stage)
-    shown = [key for key in ((SHARED, ""), *_keys(stages)) if key in groups]
-    return [_row(arm, family, groups[arm, family], [] if is_split else columns) for arm, family in shown]
+        arm = SHARED if stage.stage == "prepare" else stage.arms[0]
+        groups[arm, stage.variant, stage.family if is_split else ""].append(stage)
+    shown = [key for key in ((SHARED, "", ""), *_keys(stages)) if key in groups]
+    return [_row(key, groups[key], [] if is_split else columns) for key in shown]
 
 
-def _keys(stages: Sequence[StageRun]) -> list[tuple[str, str]]:
-    """Arms and families in their standing order; of each arm first what its families share."""
-    found: list[tuple[str, str]] = []
+def _keys(stages: Sequence[StageRun]) -> list[_Key]:
+    """Arms, their variants and families in their standing order; of each arm first what its families share."""
+    found: list[_Key] = []
     for name in in_order(stage.cell for stage in stages):
-        cell = read_cell(name)
-        found += [(cell.arm, ""), (cell.arm, cell.family)]
+        one = read_cell(name)
+        found += [(one.arm, one.variant, ""), (one.arm, one.variant, one.family)]
     return list(dict.fromkeys(found))
 
 
-def _row(arm: str, family: str, stages: Sequence[StageRun], columns: Sequence[str]) -> Row:
+def _row(key: _Key, stages: Sequence[StageRun], columns: Sequence[str]) -> Row:
     """A row; without `columns` it has those of its own stages."""
+    arm, variant, family = key
     places = columns or [name for name in _COLUMNS if any(stage.stage == name for stage in stages)]
     cells = [_cell(stage, places.index(stage.stage) + 1) for stage in stages]
     if arm == SHARED:
         return Row(SHARED, len(places), cells)
-    name = f"{arm_name(arm)}: {family_name(family).lower()}" if family else arm_name(arm)
+    name = arm_name(cell(arm, BI_ENCODER, variant))
+    if family:
+        name = f"{name}: {family_name(family).lower()}{' (teacher)' if any(map(is_teacher, stages)) else ''}"
     return Row(name, len(places), cells, is_family=bool(family))
 
 

@@ -19,7 +19,7 @@ from webapp.selectors.words import arm_name, turn_of
 
 LISTED = 50
 """Trained models that a page offers, the newest first."""
-_SERVED = frozenset({BI_ENCODER, "adapter"})  # families whose models turn a text into one vector
+_VECTORS = frozenset({BI_ENCODER, "adapter"})  # families whose models turn a text into one vector
 _FOLDER = "model"  # within a train stage's result (sptar_engine.stages.train)
 
 
@@ -49,9 +49,9 @@ class TrainedModel:
         return self.stage.family or BI_ENCODER
 
     @property
-    def can_be_tried(self) -> bool:
-        """Whether the search service searches with this kind of search model."""
-        return self.family in _SERVED
+    def reads(self) -> bool:
+        """Whether it only puts the first hits of keyword search in order here: it has no single vector of a text."""
+        return self.family not in _VECTORS
 
     @property
     def name(self) -> str:
@@ -59,9 +59,12 @@ class TrainedModel:
         return f"{arm_name(self.arm)}, experiment {self.experiment.number}"
 
     @property
-    def kept_untrained(self) -> bool:
-        """Whether training did not help, so that its weights are those of the untrained model."""
-        return bool(self.stage.metrics.get("kept_untrained"))
+    def searches_as_before(self) -> bool:
+        """Whether training did not help, so that it searches as the untrained model does.
+
+        Untrained weights in another kind of search model (late interaction, say) are another search all the same.
+        """
+        return bool(self.stage.metrics.get("kept_untrained")) and not self.reads
 
     @property
     def folder(self) -> Path:
@@ -76,12 +79,8 @@ class TrainedModel:
 
     @property
     def after(self) -> str:
-        """What the search service calls the trained model. One with the untrained weights needs no index of its own.
-
-        One of a kind that the service does not know is called as the untrained one, too.
-        """
-        has_own = self.can_be_tried and not self.kept_untrained
-        return _reading(str(self.folder), self.stage.config) if has_own else self.before
+        """What the search service calls the trained model. One with the untrained weights needs no index of its own."""
+        return self.before if self.searches_as_before else _reading(str(self.folder), self.stage.config)
 
     @property
     def searches(self) -> list[str]:
@@ -129,8 +128,8 @@ def _reading(retriever: str, config: dict[str, Any]) -> str:
 
 
 def _is_result(row: StageRun) -> bool:
-    """Whether a training is one that its experiment compares, not a repeat of one and not only a teacher's."""
-    return not turn_of(row) and (row.family or BI_ENCODER) in row.experiment.families
+    """Whether a training is one that its experiment compares: no repeat or variant of one, and not only a teacher's."""
+    return not (turn_of(row) or row.variant) and (row.family or BI_ENCODER) in row.experiment.families
 
 
 def _place(model: TrainedModel) -> tuple[int, int]:

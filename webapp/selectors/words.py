@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from sptar_engine.arms import BI_ENCODER, read_cell
-from webapp.experiment_words import ARM_WORDS, FAMILY_WORDS, PRESET_WORDS, SHORT_ARM_WORDS, STAGE_WORDS
+from webapp.experiment_words import (
+    ARM_WORDS,
+    FAMILY_WORDS,
+    PRESET_WORDS,
+    SHORT_ARM_WORDS,
+    STAGE_WORDS,
+    VARIANT_WORDS,
+)
 from webapp.models import StageRun
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -12,9 +19,8 @@ _FIRST_ROUND = ".first"
 
 def arm_name(name: str) -> str:
     """The name of an arm or a cell (webapp.cells) for people; the bi-encoder, the usual family, is not named."""
-    cell = read_cell(name)
-    shown = ARM_WORDS[cell.arm].name if cell.arm in ARM_WORDS else cell.arm
-    return shown if cell.family == BI_ENCODER else f"{shown}, {family_name(cell.family).lower()}"
+    arm = read_cell(name).arm
+    return _with_kind(ARM_WORDS[arm].name if arm in ARM_WORDS else arm, name)
 
 
 def family_name(family: str) -> str:
@@ -38,9 +44,13 @@ def stage_title(stage: StageRun) -> str:
 
 def short_name(name: str) -> str:
     """An arm or a cell in a word or two."""
-    cell = read_cell(name)
-    shown = SHORT_ARM_WORDS.get(cell.arm, cell.arm)
-    return shown if cell.family == BI_ENCODER else f"{shown}, {family_name(cell.family).lower()}"
+    arm = read_cell(name).arm
+    return _with_kind(SHORT_ARM_WORDS.get(arm, arm), name)
+
+
+def variant_name(variant: str) -> str:
+    """What a variant of an arm is called; empty for the arm itself."""
+    return VARIANT_WORDS.get(variant, variant.replace("_", " "))
 
 
 def turn_of(stage: StageRun) -> list[str]:
@@ -58,6 +68,11 @@ def repeat_of(stage: StageRun) -> str:
 def is_first_round(stage: StageRun) -> bool:
     """Whether a training only makes the teacher of the next one, of the same search model."""
     return stage.step_id.endswith(_FIRST_ROUND)
+
+
+def is_teacher(stage: StageRun) -> bool:
+    """Whether a training only makes a teacher for the others: a kind of search model that nobody asked to compare."""
+    return stage.stage == "train" and (stage.family or BI_ENCODER) not in stage.experiment.families
 
 
 def preset_name(preset: str) -> str:
@@ -99,6 +114,13 @@ def size(count: float) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}" if count < 10 * scale else f"{count / scale:,.0f} {unit}"
     return f"{count:.0f} bytes"
+
+
+def _with_kind(shown: str, name: str) -> str:
+    """The name of an arm with what else its cell says: the kind of search model, and which variant of the arm."""
+    cell = read_cell(name)
+    kind = "" if cell.family == BI_ENCODER else family_name(cell.family).lower()
+    return ", ".join(words for words in (shown, kind, variant_name(cell.variant)) if words)
 
 
 def _count(value: float, noun: str) -> str:

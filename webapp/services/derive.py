@@ -45,6 +45,7 @@ def with_verdicts(
         name=name.strip() or _name(experiment, "with verdicts"), note=note.strip(), based_on=experiment,
         change=Change.REVIEW, series="", decisions=taken.name, decision_counts=dict(taken.counts),
         machine=experiment.machine,
+        equal_pairs=False,  # a person's verdicts change the number of questions of one arm
     )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def curve_changes(experiment: Experiment, name: str, size: int) -> dict[str, Any
     cell = read_cell(name)
     return {
         "arms": [ZERO_SHOT, cell.arm], "families": list(parse_families(cell.family)),
-        "settings": curve_settings(experiment, size), "counts": curve_counts(experiment, size),
+        "settings": curve_settings(experiment, size), "counts": curve_counts(experiment, size), "equal_pairs": False,
     }  # fmt: skip
 
 

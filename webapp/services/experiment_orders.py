@@ -30,6 +30,7 @@ class Order:
     llm: str = ""
     base: str = ""
     seeds: int = 1
+    equal_pairs: bool = False
     name: str = ""
     note: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -49,7 +50,7 @@ def form_of(order: Order) -> ExperimentForm:
     data |= firsts | {field: value for field, value in (("llm", order.llm), ("base", order.base)) if value}
     data |= {
         "preset": order.preset, "arms": list(order.arms), "families": list(order.families), "seeds": order.seeds,
-        "name": order.name, "note": order.note, "after": 0,
+        "equal_pairs": order.equal_pairs, "name": order.name, "note": order.note, "after": 0,
     }  # fmt: skip
     return ExperimentForm(data, language_models=llms, encoders=bases)
 
@@ -66,7 +67,7 @@ def place(*, project: Project, actor: User, order: Order, request_token: str = "
     return experiments.start(
         project=project, actor=actor, request_token=own_token(actor, request_token), preset=data["preset"],
         arms=form.chosen_arms(data), families=data["families"], settings=form.settings, seeds=data["seeds"],
-        name=data["name"], note=data["note"],
+        equal_pairs=data["equal_pairs"], name=data["name"], note=data["note"],
     )  # fmt: skip
 
 

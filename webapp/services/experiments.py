@@ -28,8 +28,8 @@ from webapp.services.snapshots import Snapshot
 Settings = Mapping[str, Mapping[str, Value]]
 
 _INHERITED = (
-    "project", "preset", "arms", "families", "settings", "seeds", "corpus", "labels_version", "dataset", "counts",
-    "based_on", "change", "decisions", "decision_counts", "series",
+    "project", "preset", "arms", "families", "settings", "seeds", "equal_pairs", "corpus", "labels_version", "dataset",
+    "counts", "based_on", "change", "decisions", "decision_counts", "series",
 )  # fmt: skip
 _CPU = frozenset({"prepare", "package"})  # stages that never have a neural model at work
 
@@ -48,6 +48,7 @@ def start(
     settings: Settings,
     families: Sequence[str] = (BI_ENCODER,),
     seeds: int = 1,
+    equal_pairs: bool = False,
     name: str = "",
     note: str = "",
 ) -> Experiment:
@@ -58,7 +59,9 @@ def start(
     """
     if (found := find(project, request_token)) is not None:
         return found
-    steps = steps_of(preset=preset, arms=arms, families=families, settings=settings, seeds=seeds)
+    steps = steps_of(
+        preset=preset, arms=arms, families=families, settings=settings, seeds=seeds, equal_pairs=equal_pairs
+    )
     # Read before the snapshot: a change in between makes the experiment out of date, as it should be.
     project.refresh_from_db(fields=["labels_version", "corpus"])
     try:
@@ -75,8 +78,8 @@ def start(
     _check_disk(project, steps, snapshot)
     draft = Experiment(
         project=project, request_token=request_token, preset=preset, arms=list(arms),
-        families=list(families), settings=settings, seeds=seeds, name=name.strip(), note=note.strip(),
-        corpus=project.corpus, labels_version=project.labels_version, dataset=snapshot.name,
+        families=list(families), settings=settings, seeds=seeds, equal_pairs=equal_pairs, name=name.strip(),
+        note=note.strip(), corpus=project.corpus, labels_version=project.labels_version, dataset=snapshot.name,
         counts=dict(snapshot.counts), started_by=actor,
     )  # fmt: skip
     return _create(draft, steps, "experiment.started")
@@ -124,7 +127,7 @@ def planned(experiment: Experiment, reviewed: Collection[str]) -> tuple[Step, ..
     """
     steps = steps_of(
         preset=experiment.preset, arms=experiment.arms, families=experiment.families, settings=experiment.settings,
-        seeds=experiment.seeds, decisions=bool(reviewed),
+        seeds=experiment.seeds, decisions=bool(reviewed), equal_pairs=experiment.equal_pairs,
     )  # fmt: skip
     return tuple(step if step.arms[0] in reviewed else _without_decisions(step) for step in steps)
 
@@ -210,8 +213,8 @@ def _without_decisions(step: Step) -> Step:
 def _stage_run(experiment: Experiment, position: int, step: Step) -> StageRun:
     return StageRun(
         experiment=experiment, position=position, step_id=step.step_id, stage=step.stage, arms=list(step.arms),
-        family=step.family, config=step.config.as_dict(), inputs=dict(step.inputs),
-        queue="cpu" if _is_light(step) else "gpu",
+        family=step.family, variant=step.variant, config=step.config.as_dict(), inputs=dict(step.inputs),
+        equal=list(step.equal), queue="cpu" if _is_light(step) else "gpu",
     )  # fmt: skip
 
 

@@ -39,5 +39,5 @@ def prepare_packed(*, experiment: Experiment, arm: str) -> Errand | None:
     except NotTrainedError:
         return None
     # What is no sentence-transformers folder would only make an errand that fails.
-    is_served = found.can_be_tried and (found.folder / "modules.json").is_file()
-    return prepare(found=found, actor=None) if is_served else None
+    is_whole = (found.folder / "modules.json").is_file()
+    return prepare(found=found, actor=None) if is_whole else None

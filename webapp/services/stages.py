@@ -49,7 +49,7 @@ def cancel(*, work: Experiment | StageRun, actor: User | None) -> None:
     """Call off an experiment, or a step with what hangs on it: running steps stop within ten seconds."""
     experiment = work if isinstance(work, Experiment) else work.experiment
     with transaction.atomic():
-        stages = list(StageRun.objects.filter(experiment=experiment).only("step_id", "inputs"))
+        stages = list(StageRun.objects.filter(experiment=experiment).only("step_id", "inputs", "equal"))
         wanted = stages if work is experiment else _with_dependents(stages, {work.pk})
         if _stop([stage.pk for stage in wanted]):
             facts = {"step": work.step_id} if isinstance(work, StageRun) else {}
@@ -69,7 +69,7 @@ def retry(*, work: Experiment | StageRun, actor: User | None) -> int:
     """
     experiment = work if isinstance(work, Experiment) else work.experiment
     with transaction.atomic():
-        stages = list(StageRun.objects.filter(experiment=experiment).only("step_id", "inputs", "state"))
+        stages = list(StageRun.objects.filter(experiment=experiment).only("step_id", "inputs", "equal", "state"))
         over = {stage.pk for stage in stages if stage.state in (State.FAILED, State.CANCELLED)}
         if isinstance(work, StageRun):
             over &= {stage.pk for stage in _family(stages, work.pk)}
@@ -85,8 +85,8 @@ def retry(*, work: Experiment | StageRun, actor: User | None) -> int:
 
 
 def sources(stage: StageRun) -> set[str]:
-    """The steps whose results a step reads."""
-    return {source for source in stage.inputs.values() if source not in GIVEN}
+    """The steps whose results a step waits for: those that it reads, and those whose kept questions limit its own."""
+    return {source for source in stage.inputs.values() if source not in GIVEN} | set(stage.equal)
 
 
 def _stop(ids: Iterable[int]) -> int:

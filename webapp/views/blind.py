@@ -29,9 +29,6 @@ def begin(request: HttpRequest, project: Project) -> HttpResponse:
     if choice.model is None:
         messages.info(request, "There is no trained search model to compare yet.")
         return back
-    if not choice.model.can_be_tried:
-        messages.info(request, "A search model of this kind cannot be tried here yet.")
-        return back
     lists = selector.lists_of(project, choice.model, against, choice.text)
     if choice.text and against in preferences.AGAINST and (why := selector.why_not(lists)):
         messages.info(request, why)

@@ -10,6 +10,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, Stream
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
+from sptar_engine.arms import BM25, read_cell
 from sptar_engine.errors import SptarError
 from sptar_engine.evaluation.run_lines import encode_id
 from webapp.access import project_view
@@ -131,14 +132,14 @@ _VERSUS = ("against", "difference", "difference low", "difference high", "p", "t
 def _table_rows(experiment: Experiment, version: Version) -> Iterator[Row]:
     measures = [*ALL_MEASURES, *([JUDGED] if measured.has_grade_0(experiment, version) else [])]
     columns = [f"{one}{part}" for one in measures for part in ("", " low", " high")]
-    yield ["search", "name", *columns, *_VERSUS]
+    yield ["search", "family", "name", *columns, *_VERSUS]
     for arm in in_order(version.arms):
         found = version.arms[arm]
         values = [found[one][part] if one in found else "" for one in measures for part in ("mean", "low", "high")]
         for other in baselines_of(arm, found["versus"]) or [""]:
             versus = found["versus"].get(other, {})
             numbers = [versus.get(name, "") for name in ("difference", "low", "high", "p", "t_p", "verdict", "queries")]
-            yield [arm, arm_name(arm), *values, other, *numbers]
+            yield [arm, "" if arm == BM25 else read_cell(arm).family, arm_name(arm), *values, other, *numbers]
 
 
 def _question_rows(experiment: Experiment, version: Version) -> Iterator[Row]:

@@ -175,12 +175,15 @@ def _form(request: HttpRequest, project: Project) -> ExperimentForm:
 def _start(request: HttpRequest, project: Project, form: ExperimentForm) -> HttpResponse:
     data = form.cleaned_data
     arms = form.chosen_arms(data)
-    asked = [data["preset"], list(arms), data["families"], form.settings, data["seeds"], data["name"], data["note"]]
+    asked = [
+        data["preset"], list(arms), data["families"], form.settings, data["seeds"], data["equal_pairs"], data["name"],
+        data["note"],
+    ]  # fmt: skip
     newest = _newest(project)
     experiment = experiments.start(
         project=project, actor=request.user, request_token=experiments.make_token(data["after"], *asked),
         preset=data["preset"], arms=arms, families=data["families"], settings=form.settings, seeds=data["seeds"],
-        name=data["name"], note=data["note"],
+        equal_pairs=data["equal_pairs"], name=data["name"], note=data["note"],
     )  # fmt: skip
     if experiment.number <= newest:
         messages.info(request, "This experiment was started already; here it is.", extra_tags="busy")

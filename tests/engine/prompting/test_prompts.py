@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sptar_engine.errors import ArtifactError, StageError
-from sptar_engine.prompting.prompts import make_prompt, read_prompt, read_prompts, write_prompt
+from sptar_engine.prompting.prompts import make_prompt, read_prompts, write_prompt
 from sptar_engine.records import Document, Query, SeedPair
 
 PAIR = SeedPair(Query("q1", "what waits"), Document("d1", "the heron waits", "Birds"))
@@ -41,7 +41,6 @@ def test_prompts_of_several_styles_come_back_in_their_order(tmp_path: Path) -> N
     prompts = (make_prompt((PAIR,), None, "Ask.", "question"), make_prompt((OTHER,), None, "Ask.", "claim"))
     write_prompt(tmp_path, *prompts)
     assert read_prompts(tmp_path, None) == prompts
-    assert read_prompt(tmp_path, None) == prompts[0]
     with pytest.raises(StageError, match="without a soft prompt"):
         read_prompts(tmp_path, tmp_path)
 

@@ -119,10 +119,26 @@ def test_more_tokens_than_the_model_takes_are_not_asked_for(model) -> None:
     np.testing.assert_array_equal(encode(model, [_LONG], 8192), encode(model, [_LONG], 256))
 
 
-def test_tick_tells_each_batch_and_may_stop(model) -> None:
+def test_order_in_which_texts_come_changes_no_bit(model) -> None:
+    texts = [f"falcon {'and owl ' * (number % 7)} {number}" for number in range(90)]
+    np.testing.assert_array_equal(encode(model, texts[::-1], 64)[::-1], encode(model, texts, 64))
+
+
+def test_texts_pass_in_groups_of_like_length_within_the_budget_of_tokens(model, monkeypatch) -> None:
+    passed: list[list[str]] = []
+    monkeypatch.setattr(dense, "_CHUNK_TOKENS", {"cpu": 16})
+    monkeypatch.setattr(
+        dense, "_encode_batch", lambda _, batch, side: (passed.append(batch), np.zeros((len(batch), 32), np.float32))[1]
+    )
+    encode(model, ["owl", "the sparrow of", "falcon", "the harbour of winter", "a"], 64)  # 3, 5, 3, 6, 3 tokens
+    assert passed == [["the harbour of winter", "the sparrow of"], ["a", "falcon", "owl"]]
+
+
+def test_tick_tells_each_batch_and_may_stop(model, monkeypatch) -> None:
+    monkeypatch.setattr(dense, "_CHUNK_TOKENS", {"cpu": 96})
     told: list[tuple[int, int]] = []
-    encode(model, [f"text {number}" for number in range(70)], 64, lambda done, total: told.append((done, total)))
-    assert told == [(32, 70), (64, 70), (70, 70)]
+    encode(model, ["falcon"] * 8 + ["owl " * number for number in range(1, 63)], 64, lambda *done: told.append(done))
+    assert told == sorted(told) and told[-1] == (70, 70) and len(told) > 10
 
     def stop(done: int, total: int) -> None:
         raise Cancelled("stop")

@@ -80,23 +80,6 @@ def test_ties_are_in_the_order_of_ids_at_the_cut_too(tmp_path) -> None:
     assert hits == rank_hits(hits)
 
 
-def test_rank_counts_ties_of_smaller_id_and_is_none_beyond_the_depth(tmp_path) -> None:
-    documents = {"x": "wing wing wing", "b": "wing flow", "a": "wing flow", "c": "wing flow", "other": "heat"}
-    searcher = searcher_of(tmp_path, documents)
-    pairs = {key: ("wing", key) for key in documents} | {"gone": ("wing", "no such document"), "empty": ("", "a")}
-    assert searcher.ranks(pairs, 100) == {"x": 1, "a": 2, "b": 3, "c": 4, "other": None, "gone": None, "empty": None}
-    assert searcher.ranks(pairs, 3) == {"x": 1, "a": 2, "b": 3, "c": None, "other": None, "gone": None, "empty": None}
-
-
-def test_ranks_are_the_places_in_the_ranking(toy_dataset, tmp_path) -> None:
-    searcher = LexicalSearcher(build_or_open(toy_dataset / "corpus.jsonl", tmp_path))
-    queries = {key: query.text for key, query in read_queries(toy_dataset).items()}
-    rankings = searcher.search(queries, 20)
-    pairs = {f"{key}/{hit.doc_id}": (queries[key], hit.doc_id) for key, hits in rankings.items() for hit in hits}
-    places = {f"{key}/{hit.doc_id}": place for key, hits in rankings.items() for place, hit in enumerate(hits, 1)}
-    assert searcher.ranks(pairs, 20) == places
-
-
 def test_queries_are_searched_in_several_batches(toy_dataset, tmp_path, monkeypatch) -> None:
     searcher = LexicalSearcher(build_or_open(toy_dataset / "corpus.jsonl", tmp_path))
     queries = {key: query.text for key, query in read_queries(toy_dataset).items()}
@@ -124,7 +107,6 @@ def test_query_of_2000_words_is_searched(tmp_path) -> None:
 def test_odd_document_ids_come_back_as_they_were(tmp_path, doc_id) -> None:
     searcher = searcher_of(tmp_path, {doc_id: "a wing", "other": "a tail"})
     assert ids(searcher.search({doc_id: "wing"}, 10)[doc_id]) == [doc_id]
-    assert searcher.ranks({"w": ("wing", doc_id)}, 10) == {"w": 1}
 
 
 def test_odd_documents_are_indexed(tmp_path) -> None:

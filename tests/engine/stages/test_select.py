@@ -16,7 +16,7 @@ from sptar_engine.configs import SelectConfig
 from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.data.seeds import read_seeds, seeds_path
 from sptar_engine.errors import ArtifactError, Cancelled, ConfigError, InputError, StageError
-from sptar_engine.prompting.prompts import read_prompt, read_prompts
+from sptar_engine.prompting.prompts import read_prompts
 from sptar_engine.prompting.scoring import QueryLoss
 from sptar_engine.prompting.soft_prompt import build_soft_prompt, load_language_model, save_soft_prompt
 from sptar_engine.stage import SCRATCH, Progress, StageContext
@@ -64,7 +64,7 @@ def test_table_is_ranked_and_the_best_set_is_the_prompt(
     assert losses == sorted(losses)
     assert losses[0] < losses[-1]
     assert all(row["perplexity"] == pytest.approx(math.exp(row["loss"])) for row in table)
-    prompt = read_prompt(context.out_dir, None)
+    (prompt,) = read_prompts(context.out_dir, None)
     assert prompt.prompt_id == table[0]["prompt_id"] == metrics["prompt_id"]
     ids = [{"query_id": pair.query.query_id, "doc_id": pair.document.doc_id} for pair in prompt.examples]
     assert ids == table[0]["examples"]
@@ -156,13 +156,13 @@ def test_prompt_of_the_other_arm_is_refused(
     context = make_context("select", {"prepare": prepared})
     select.run(replace(config, candidates=1), context)
     with pytest.raises(StageError, match="without a soft prompt"):
-        read_prompt(context.out_dir, tuned / "adapter")
+        read_prompts(context.out_dir, tuned / "adapter")
 
 
 def test_broken_prompt_file_is_an_artifact_error(tmp_path: Path) -> None:
     (tmp_path / "prompt.json").write_text('{"prompt_id": "hard-1", "soft": false}', encoding="utf-8")
     with pytest.raises(ArtifactError, match="examples"):
-        read_prompt(tmp_path, None)
+        read_prompts(tmp_path, None)
 
 
 def _say_styles(prepared: Path, *styles: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sptar_engine.artifacts import read_jsonl
 from sptar_engine.configs import PrepareConfig, SelectConfig
 from sptar_engine.errors import ConfigError
-from sptar_engine.prompting.prompts import read_prompt
+from sptar_engine.prompting.prompts import read_prompts
 from sptar_engine.stages import prepare, select
 from tests.conftest import MakeContext
 
@@ -35,7 +35,7 @@ def test_taken_set_is_the_prompt_its_perplexity_is_shown_and_no_set_is_scored_ag
     last = make_context("select", {"prepare": prepared})
     metrics = select.run(replace(config, take=2), last).metrics
     assert list(read_jsonl(last.out_dir / "candidates.jsonl")) == table
-    assert read_prompt(last.out_dir, None).prompt_id == metrics["prompt_id"] == table[2]["prompt_id"]
+    assert read_prompts(last.out_dir, None)[0].prompt_id == metrics["prompt_id"] == table[2]["prompt_id"]
     assert metrics["heldout_perplexity"] == table[2]["perplexity"] == metrics["worst_perplexity"]
 
 

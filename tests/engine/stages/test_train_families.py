@@ -1,6 +1,7 @@
 """What every family of retrievers has to keep, and what only some have."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def run_stopped_after_first_evaluation(make_context, inputs, config) -> tuple[Pa
 def test_stopped_family_goes_on_to_the_same_bytes(family, make_context, inputs, make_config) -> None:
     whole, attempt = run_stopped_after_first_evaluation(make_context, inputs, make_config(family=family, **QUICK))
     assert checksums(attempt, SCRATCH) == checksums(whole, SCRATCH)
+
+
+@every_family
+def test_training_that_ended_but_was_not_saved_is_saved_with_the_same_bytes(
+    family, make_context, inputs, make_config
+) -> None:
+    context, config = make_context("train", inputs), make_config(family=family, epochs=1, evaluations=1, **QUICK)
+    train_stage.run(config, context)
+    whole = checksums(context.out_dir, SCRATCH)
+    shutil.rmtree(context.out_dir / "model")
+    train_stage.run(config, context)  # from the checkpoint of its last step: it measures nothing again
+    assert checksums(context.out_dir, SCRATCH) == whole
 
 
 @pytest.mark.parametrize("family", [name for name in LOADED_BY if name != "adapter"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sptar_engine.training.batches import BatchPlan, draw_batches, draw_together
+from sptar_engine.training.batches import BatchPlan, draw_answers, draw_batches, draw_together
 from sptar_engine.training.pairs import TrainingPair
 
 
@@ -119,3 +119,13 @@ def test_more_answers_than_a_batch_holds_fill_several() -> None:
     assert all(1 <= len(batch) <= 4 for batch in batches)
     assert sorted(pair.pair_id for batch in batches for pair in batch) == sorted(pair.pair_id for pair in pairs)
     assert sum(any(pair.query_key == "other" for pair in batch) for batch in batches) == 1
+
+
+def test_query_with_many_answers_has_some_of_them_in_an_epoch_and_others_in_the_next() -> None:
+    pairs = make_pairs([("a", number) for number in range(30)] + [("b", 30), ("c", 31)])
+    drawn = draw_answers(pairs, 2, random.Random(1))
+    assert [pair.query_key for pair in drawn] == ["a", "a", "b", "c"]
+    plan = BatchPlan(pairs, own_positives(pairs), 4, 6, 1, answers=2)
+    epochs = [[pair for batch in plan.epoch(number) for pair in batch] for number in range(6)]
+    assert [len(epoch) for epoch in epochs] == [plan.pairs_an_epoch] * 6 == [4] * 6
+    assert len({pair.document_key for epoch in epochs for pair in epoch}) > 8

@@ -63,7 +63,7 @@ def test_families_learn_the_same_with_few_pairs_in_memory(build, held, tiny_enco
         torch.testing.assert_close(cached[name], expected[name], rtol=1e-3, atol=1e-6)
 
 
-def test_out_of_memory_halves_what_is_held_and_starts_from_the_same_random_state() -> None:
+def test_out_of_memory_halves_what_is_held_and_starts_from_the_same_random_state(caplog) -> None:
     module = nn.Linear(2, 1)
     held, drawn = [], []
 
@@ -79,6 +79,10 @@ def test_out_of_memory_halves_what_is_held_and_starts_from_the_same_random_state
     assert room.run(attempt, module, 12) == 0.25
     assert held == [0, 6, 3] and room.held == 3 and len(set(drawn)) == 1
     assert module.weight.grad.tolist() == [[1.0, 1.0]]  # of the last attempt alone
+    assert caplog.messages == [
+        "Not enough memory for 12 pairs at a time; the training goes on with 6.",
+        "Not enough memory for 6 pairs at a time; the training goes on with 3.",
+    ]
     assert room.run(lambda most: float(most), module, 12) == 3.0
 
 

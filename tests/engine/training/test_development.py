@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from sptar_engine.data.beir import write_dataset
@@ -10,7 +8,6 @@ from sptar_engine.training.development import (
     ScoreCache,
     choose_pool,
     read_development_set,
-    search_words,
 )
 
 DOCUMENTS = [Document(f"d{number}", f"text {number}", "title") for number in range(20)]
@@ -50,17 +47,6 @@ def test_no_held_out_queries_is_an_error(prepare) -> None:
 def test_documents_of_equal_text_are_one_text() -> None:
     development = DevelopmentSet({}, Qrels({}), {"a": "same", "b": "other", "c": "same"})
     assert development.texts == {"same": ["a", "c"], "other": ["b"]}
-
-
-def test_bm25_searches_the_development_documents_alone(tmp_path) -> None:
-    documents = [Document(f"d{number}", "sparrow " * (number + 1) + "bird") for number in range(6)]
-    write_dataset(tmp_path, documents, [Query("q1", "sparrow")], {"dev": Qrels({"q1": {"d0": 1}})})
-    development = read_development_set(tmp_path, 0)
-    every = search_words(development, tmp_path, tmp_path / "cache", 10)["q1"]
-    assert len(every) == 6
-    some = replace(development, documents=dict.fromkeys(("d0", "d3", "d4"), ""))
-    expected = [hit for hit in every if hit.doc_id in some.documents][:2]
-    assert search_words(some, tmp_path, tmp_path / "cache", 2) == {"q1": expected}
 
 
 def test_score_is_kept_under_its_key_to_the_last_bit(tmp_path) -> None:

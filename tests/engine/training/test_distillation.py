@@ -122,7 +122,13 @@ def test_scores_are_found_by_the_key_of_a_document(tmp_path) -> None:
     write_dataset(tmp_path, documents, [], {})
     taught = {"lift": Taught(("d2", "d1"), (0.5, -1.0)), "shock": Taught(("d3", "d1"), (2.0, 0.0))}
     keys = {document.doc_id: document_key(document.text) for document in documents}
-    assert key_scores(tmp_path, taught) == {
+    assert key_scores(tmp_path, taught, 20.0) == {
         "lift": {keys["d2"]: 0.5, keys["d1"]: -1.0},
         "shock": {keys["d3"]: 2.0, keys["d1"]: 0.0},
     }
+
+
+def test_cosines_become_logits_as_the_students_do(tmp_path) -> None:
+    write_dataset(tmp_path, [Document("d1", "wings"), Document("d2", "heat")], [], {})
+    taught = {"lift": Taught(("d2", "d1"), (0.5, -0.25), "cosine")}
+    assert list(key_scores(tmp_path, taught, 20.0)["lift"].values()) == [10.0, -5.0]

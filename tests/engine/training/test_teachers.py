@@ -69,7 +69,8 @@ def likelihood(tiny_llm: Path) -> LikelihoodTeacher:
     language_model = load_language_model(tiny_llm, "float32", "cpu")
     tokens = PromptTokens(language_model.tokenizer, 64, 16)
     example = SeedPair(Query("q", "what turns"), Document("d", "a wheel turns in the stream"))
-    return LikelihoodTeacher(language_model, prefix(language_model, None, tokens.examples([example])), tokens)
+    before = prefix(language_model, None, tokens.examples([example]))
+    return LikelihoodTeacher(language_model, {"": before}, tokens)
 
 
 def check(teacher: Teacher, monkeypatch) -> list[float]:
@@ -125,11 +126,24 @@ def test_sparse_encoder_gives_dot_products(make_retriever, monkeypatch) -> None:
 
 def test_likelihood_is_the_mean_of_the_query_tokens(likelihood, monkeypatch) -> None:
     scores = check(likelihood, monkeypatch)
-    language_model, tokens, before = likelihood._language_model, likelihood._tokens, likelihood._prefix
+    language_model, tokens, (before,) = likelihood._language_model, likelihood._tokens, likelihood._prefixes.values()
     items = [(tokens.document(pair.document), tokens.query(pair.query)) for pair in PAIRS]
     losses = query_losses(language_model, before, items, 4096)
     assert scores == pytest.approx([-loss.mean for loss in losses], abs=1e-5)
     assert all(score < 0 for score in scores)
+
+
+def test_likelihood_is_behind_the_prompt_of_the_querys_style(likelihood) -> None:
+    language_model, tokens, (one,) = likelihood._language_model, likelihood._tokens, likelihood._prefixes.values()
+    example = SeedPair(Query("q", "drill"), Document("d", "a drill makes holes in walls of stone"))
+    other = prefix(language_model, None, tokens.examples([example]))
+    alone = [LikelihoodTeacher(language_model, {"": before}, tokens) for before in (one, other)]
+    asked, scores = [], [teacher.score(PAIRS, lambda pairs: None) for teacher in alone]
+    # "which bird waits" asks; no prompt is for keywords, as "drill" and "rare in winter" are, so the first serves them
+    both = LikelihoodTeacher(language_model, {"claim": one, "question": other}, tokens).score(PAIRS, asked.append)
+    expected = [scores[pair.query == "which bird waits"][place] for place, pair in enumerate(PAIRS)]
+    assert both == pytest.approx(expected, abs=1e-5) and sum(asked) == len(PAIRS)
+    assert both != pytest.approx(scores[0], abs=1e-3) and both != pytest.approx(scores[1], abs=1e-3)
 
 
 def test_teacher_stops_after_the_batch_in_which_it_is_asked_to(likelihood) -> None:

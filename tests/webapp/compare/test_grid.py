@@ -15,7 +15,7 @@ from webapp.cells import in_order, is_trained, wanted
 from webapp.models import Errand, Experiment, Project, Rescoring, State, User
 from webapp.selectors import measured
 from webapp.selectors.comparisons import best_known, headlines_of, short, table_of, usual_cell
-from webapp.selectors.grid import Grid, grid_of
+from webapp.selectors.grid import Grid, duels_of, grid_of
 from webapp.services import rescoring
 
 Do = Callable[[Errand], dict[str, Any]]
@@ -110,7 +110,9 @@ def test_without_a_choice_the_first_family_of_the_last_arm_leads(gridded: Experi
 
 
 def test_ways_of_training_stand_against_one_another_within_a_family(gridded: Experiment) -> None:
-    duels = [(duel.ours, duel.theirs, duel.family, duel.verdict.state) for duel in made(gridded).duels]
+    duels = [
+        (duel.ours, duel.theirs, duel.family, duel.verdict.state) for duel in duels_of(gridded, gridded.comparison)
+    ]
     assert duels == [
         ("SPTAR", "plain prompt", "Bi-encoder", "better"), ("SPTAR", "plain prompt", "Hybrid", "better"),
     ]  # fmt: skip
@@ -155,7 +157,8 @@ def test_a_cell_has_its_question_pages_and_files(gridded: Experiment, client: Cl
     assert client.get(url(ready, "compare_run_file", 1, "sptar/late_interaction", 1)).status_code == 404
     rows = client.get(url(ready, "compare_export", 1, "figures"))
     table = b"".join(rows.streaming_content).decode()  # type: ignore[attr-defined]
-    assert 'sptar/hybrid,"Tuned question writer (SPTAR), hybrid"' in table
+    assert 'sptar/hybrid,hybrid,"Tuned question writer (SPTAR), hybrid"' in table
+    assert "\nbm25,,Keyword search" in table
     assert "zero_shot/hybrid" in table
     report = text_of(client, url(ready, "compare_export", 1, "report"))
     assert "held-out examples (bi-encoder 0.410)" in report
@@ -171,6 +174,8 @@ def test_later_judgements_keep_the_choice_of_the_held_out_examples(gridded: Expe
     gridded.stages.update(state=State.DONE)
     measure_all(gridded, {**RANKS, "inpars/late_interaction": 2, "sptar/late_interaction": 2})
     gridded.comparison["families"] = {"sptar": {"chosen": "hybrid", "dev": DEV}}
+    gridded.comparison["arms"]["sptar"] |= {"seconds": 720.0, "peak_mib": 1200}
+    gridded.comparison["notes"] = ["teach.sptar: The cross-encoder does not teach."]
     Experiment.objects.filter(pk=gridded.pk).update(state=State.DONE, comparison=gridded.comparison)
     gridded.refresh_from_db()
     query = gridded.project.queries.get(query_id="q14")
@@ -181,4 +186,5 @@ def test_later_judgements_keep_the_choice_of_the_held_out_examples(gridded: Expe
     later = Rescoring.objects.get().comparison
     assert set(later["arms"]) == set(wanted(gridded.arms, gridded.families))
     assert best_known(later) == "sptar/hybrid"
+    assert later["arms"]["sptar"]["seconds"] == 720.0 and later["notes"] == gridded.comparison["notes"]
     assert measured.newest(gridded).number == 1

@@ -26,7 +26,7 @@ def sniffed(folder: Path, raw: bytes, name: str = "upload") -> Sniffed:
     ("raw", "name", "kind"),
     [
         (LINE, "corpus.csv", "jsonl"),
-        (gzip.compress(LINE), "corpus.jsonl.gz", "jsonl"),
+        (gzip.compress(LINE, mtime=0), "corpus.jsonl.gz", "jsonl"),
         (b"[1, 2]\n", "x.json", "jsonl"),
         (TABLE, "x.txt.csv", "table"),
         (TABLE.replace(b",", b"\t"), "x", "table"),
@@ -56,7 +56,7 @@ def test_the_kind_is_told_by_the_content(tmp_path: Path, raw: bytes, name: str, 
         (zipped(ppt___presentation__xml="x"), "This is a PowerPoint file. Save it as PDF and upload that."),
         (b"PK\x05\x06" + bytes(18), "The zip archive holds no files."),
         (b"PK\x03\x04 and then nothing", "The zip archive is damaged or cut short. Pack it again."),
-        (gzip.compress(b"x" * 99)[:20], "The gzip file is damaged or cut short. Pack it again."),
+        (gzip.compress(b"x" * 99, mtime=0)[:20], "The gzip file is damaged or cut short. Pack it again."),
         (b"7z\xbc\xaf\x27\x1c", "This is a 7z archive. Unpack it and upload the files, or pack them as a zip."),
         (b"PAR1xxxx", "This is a Parquet file. Export it as CSV or JSON lines and upload that."),
         (

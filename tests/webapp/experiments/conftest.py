@@ -76,11 +76,15 @@ def make_experiment(ready: Project, owner: User) -> Callable[..., Experiment]:
             labels_version=ready.labels_version, dataset="0" * 32, started_by=owner,
             counts={"documents": DOCUMENTS, "train_pairs": 20, **SPLITS}, **fields,
         )  # fmt: skip
-        for position, step in enumerate(plan(fields["arms"], experiment.settings, families=experiment.families)):
+        steps = plan(
+            fields["arms"], experiment.settings, families=experiment.families, equal_pairs=experiment.equal_pairs
+        )
+        for position, step in enumerate(steps):
             StageRun.objects.create(
                 experiment=experiment, position=position, step_id=step.step_id, stage=step.stage,
-                arms=list(step.arms), family=step.family, config=step.config.as_dict(),
-                inputs=dict(step.inputs), queue="gpu", state=(states or {}).get(step.step_id, State.WAITING),
+                arms=list(step.arms), family=step.family, variant=step.variant, config=step.config.as_dict(),
+                inputs=dict(step.inputs), equal=list(step.equal), queue="gpu",
+                state=(states or {}).get(step.step_id, State.WAITING),
             )  # fmt: skip
         return experiment
 

@@ -135,6 +135,19 @@ def test_the_steps_stand_by_arm_and_then_by_family(make_experiment: Callable[...
     assert max(row.columns for row in rows) <= 8
 
 
+def test_a_training_that_only_teaches_is_called_a_teacher(ready: Project, owner: User) -> None:
+    settings = {"train": {"negatives": 2}, "teach": {"teacher": "cross_encoder"}}
+    stages = stages_of(begin(ready, owner, families=["bi_encoder"], settings=settings))
+    rows = {row.name for row in graph_of(stages)}
+    assert "Tuned question writer (SPTAR): cross-encoder (teacher)" in rows
+    assert "Tuned question writer (SPTAR): bi-encoder" in rows
+    for stage in stages:
+        stage.metrics = {"sentence": "It trained."} if stage.stage == "train" else {}
+    assert [name for name, _ in curves.training(stages).sentences] == [
+        "Tuned question writer (SPTAR), cross-encoder (teacher)", "Tuned question writer (SPTAR)",
+    ]  # fmt: skip
+
+
 def test_a_first_round_and_a_repeat_are_named() -> None:
     stage = StageRun(
         stage="train", step_id="train.sptar/sparse.2.first", arms=["sptar"], family="sparse", config={}, inputs={}

@@ -131,6 +131,7 @@ class Installation:
         arms: tuple[str, ...] = ("sptar",),
         upto: str = "generate",
         project: Project | None = None,
+        equal_pairs: bool = False,
     ) -> Experiment:
         """An experiment of which everything before the stage `upto` is done already, without any process.
 
@@ -150,7 +151,7 @@ class Installation:
         )
         made.machine = {"device": "cpu", "dtype": "float32", "threads": 1}
         made.save()
-        steps = plans.plan(arms, settings)
+        steps = plans.plan(arms, settings, equal_pairs=equal_pairs)
         self._lay_out(made, steps, upto)
         return made
 
@@ -162,7 +163,8 @@ class Installation:
             reached = reached or step.stage == upto
             row = StageRun(
                 experiment=made, position=position, step_id=step.step_id, stage=step.stage, arms=list(step.arms),
-                config=step.config.as_dict(), inputs=dict(step.inputs), queue="gpu",
+                family=step.family, variant=step.variant, config=step.config.as_dict(), inputs=dict(step.inputs),
+                equal=list(step.equal), queue="gpu",
             )  # fmt: skip
             if not reached:
                 inputs = {role: folders[source] for role, source in step.inputs.items()}

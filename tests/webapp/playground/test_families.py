@@ -1,4 +1,4 @@
-"""Search models of several kinds in the playground: which can be tried, and what is said of the others."""
+"""Search models of several kinds in the playground: which are offered, and how each of them searches."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def gridded(make_experiment):
 
 
 def test_each_family_is_listed_behind_the_bi_encoder(project, gridded) -> None:
-    assert [(one.arm, one.can_be_tried) for one in trained_models(project)] == [
-        ("sptar", True), ("sptar/late_interaction", False), ("sptar/adapter", True),
-        ("seeds_only", True), ("seeds_only/late_interaction", False), ("seeds_only/adapter", True),
+    assert [(one.arm, one.reads) for one in trained_models(project)] == [
+        ("sptar", False), ("sptar/late_interaction", True), ("sptar/adapter", False),
+        ("seeds_only", False), ("seeds_only/late_interaction", True), ("seeds_only/adapter", False),
     ]  # fmt: skip
     assert trained_models(project)[2].name == "Tuned question writer (SPTAR), adapter, experiment 1"
 
@@ -43,25 +43,37 @@ def test_an_adapter_is_tried_like_a_bi_encoder(project, gridded) -> None:
     assert choice_of(project, {"model": "1.sptar/adapter"}).model == model
 
 
-def test_another_family_says_that_it_cannot_be_tried_and_where_it_is_compared(client, project, gridded, search) -> None:
+def test_a_family_without_vectors_puts_the_hits_of_keyword_search_in_order(client, project, gridded, search) -> None:
+    model = find_model(gridded, "sptar/late_interaction")
+    assert model.searches == ["bm25", "base", str(model.folder)]
     chosen = {"q": "book", "run": "1", "arm": "sptar/late_interaction"}
     content = client.get(reverse("playground", args=[project.slug]), chosen).content.decode()
-    assert "A search model of this kind cannot be tried here yet." in content
-    assert "/compare/1/?arm=sptar/late_interaction#questions" in content
-    assert "Compare blind" not in content
-    assert not [retriever for retriever, *_ in search.asked if "train" in retriever]
+    assert "puts the first 50 documents that keywords find in order" in content
+    assert "Compare blind" in content
+    assert (str(model.folder), "book", False) in search.asked
 
 
-def test_a_family_that_cannot_be_tried_is_not_compared_blind(client, project, gridded, search) -> None:
+def test_untrained_weights_in_another_kind_of_model_are_another_search(client, project, gridded, search) -> None:
+    StageRun.objects.filter(stage="train").update(metrics={"kept_untrained": True})
+    late, adapter = (find_model(gridded, f"sptar/{family}") for family in ("late_interaction", "adapter"))
+    assert (late.searches_as_before, late.after) == (False, str(late.folder))
+    assert (adapter.searches_as_before, adapter.after) == (True, "base")
+    page = reverse("playground", args=[project.slug])
+    same = "both columns are the same"
+    assert same not in client.get(page, {"q": "book", "run": "1", "arm": late.arm}).content.decode()
+    assert same in client.get(page, {"q": "book", "run": "1", "arm": adapter.arm}).content.decode()
+
+
+def test_every_family_can_be_compared_blind(client, project, gridded, search) -> None:
     given = {"q": "book", "model": "1.sptar/late_interaction", "against": "base"}
     page = client.post(reverse("playground_blind", args=[project.slug]), given, follow=True).content.decode()
-    assert "cannot be tried here yet" in page
+    assert "Which list answers this question better?" in page
 
 
-def test_only_what_can_be_tried_is_made_ready_by_itself(gridded) -> None:
-    assert model_indexes.prepare_packed(experiment=gridded, arm="sptar/late_interaction") is None
-    assert model_indexes.prepare_packed(experiment=gridded, arm="sptar/adapter") is not None
-    assert Errand.objects.count() == 1
+def test_every_packed_model_is_made_ready_by_itself(gridded) -> None:
+    for arm in ("sptar/late_interaction", "sptar/adapter"):
+        assert model_indexes.prepare_packed(experiment=gridded, arm=arm) is not None
+    assert Errand.objects.count() == 2
 
 
 def test_an_experiment_without_a_bi_encoder_is_listed_and_linked(project, make_experiment) -> None:

@@ -84,7 +84,7 @@ def eventually(call: Callable[[], Any]) -> Any:
         try:
             return call()
         except SearchUnavailable as error:
-            if error.reason not in ("down", "building", "absent") or time.monotonic() > end:
+            if error.reason not in ("down", "building", "absent", "busy") or time.monotonic() > end:
                 raise
             time.sleep(0.1)
 

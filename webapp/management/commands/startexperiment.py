@@ -39,6 +39,9 @@ class Command(HeadlessCommand):
         parser.add_argument("--llm", default="", help="question writer")
         parser.add_argument("--base", default="", help="base search model")
         parser.add_argument("--seeds", type=int, default=1, help="repeats of each training")
+        parser.add_argument(
+            "--equal-pairs", action="store_true", help="compare arms at an equal number of generated questions as well"
+        )
         parser.add_argument("--set", action="append", default=[], metavar="STAGE.OPTION=VALUE", help="other options")
         parser.add_argument("--name", default="")
         parser.add_argument("--note", default="")
@@ -51,7 +54,8 @@ class Command(HeadlessCommand):
         order = Order(
             preset=options["preset"], arms=tuple(options["arm"] or USUAL_ARMS),
             families=tuple(options["family"] or [BI_ENCODER]), llm=options["llm"], base=options["base"],
-            seeds=options["seeds"], name=options["name"], note=options["note"], settings=_settings(options["set"]),
+            seeds=options["seeds"], equal_pairs=options["equal_pairs"], name=options["name"], note=options["note"],
+            settings=_settings(options["set"]),
         )  # fmt: skip
         token = options["request_token"] or secrets.token_hex(16)
         experiment = experiment_orders.place(project=project, actor=person, order=order, request_token=token)

@@ -1,0 +1,84 @@
+"""BM25 and the base together: the field of a query, the weights, and what is taught."""
+
+import numpy as np
+import pytest
+
+from sptar_engine.records import Hit
+from sptar_engine.training.hybrid_teacher import Field, Together, Weights, fit_weights, lesson_rows, survey
+
+
+class Searches:
+    """Two searches over three documents that never agree."""
+
+    def __init__(self) -> None:
+        self.documents = ("d1", "d2", "d3")
+        self.near = {"d1": 0.9, "d2": 0.5, "d3": 0.1}
+        self.said = {"d3": 8.0, "d2": 2.0}
+
+    def encode(self, texts):
+        return np.zeros((len(texts), 2), np.float32)
+
+    def words(self, queries, depth):
+        assert depth >= 1000
+        return {key: [Hit(*hit) for hit in self.said.items()] for key in queries}
+
+    def meaning(self, queries, vectors, depth):
+        return {key: [Hit(*hit) for hit in list(self.near.items())[:depth]] for key in queries}
+
+    def cosines(self, vector, doc_ids):
+        return np.array([self.near[doc_id] for doc_id in doc_ids])
+
+
+def test_field_has_what_either_search_finds_first_and_what_is_known() -> None:
+    ((key, field),) = survey(Searches(), {"q": "lift"}, 1, {})
+    assert (key, field.doc_ids) == ("q", ("d1", "d3"))
+    np.testing.assert_allclose(field.features, [[0.9, 0.0], [0.1, 1.0]])
+    ((_, field),) = survey(Searches(), {"q": "lift"}, 1, {"q": ["d2"]})
+    np.testing.assert_allclose(field.features, [[0.9, 0.0], [0.5, 0.25], [0.1, 1.0]])
+
+
+def test_weighted_sum_ranks_and_ties_fall_to_the_smaller_id() -> None:
+    field = Field(("b", "a", "c"), np.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]]))
+    ranked = field.ranked(Weights(10.0, 6.0), 2)
+    assert [(hit.doc_id, hit.score) for hit in ranked] == [("c", 6.0), ("a", 5.0)]
+
+
+def test_weights_are_those_that_make_the_answers_likeliest() -> None:
+    rng = np.random.default_rng(5)
+    fields, answers = {}, {}
+    for number in range(400):
+        features = rng.random((6, 2))
+        odds = np.exp(features @ [7.0, 3.0])
+        fields[str(number)] = Field(tuple("abcdef"), features)
+        answers[str(number)] = ["abcdef"[rng.choice(6, p=odds / odds.sum())]]
+    weights = fit_weights(fields, answers)
+    assert (weights.cosine, weights.share) == pytest.approx((7.0, 3.0), abs=0.6)
+
+
+def test_weight_of_a_search_that_misleads_is_zero() -> None:
+    field = Field(("a", "b"), np.array([[0.9, 0.0], [0.1, 1.0]]))
+    assert fit_weights({"q": field}, {"q": ["a"]}).share == 0.0
+
+
+def test_base_stands_alone_where_no_answer_is_known() -> None:
+    field = Field(("a",), np.array([[0.9, 1.0]]))
+    assert fit_weights({"q": field}, {}).share == 0.0
+
+
+def test_lesson_is_in_cosines_the_own_document_always_in_it() -> None:
+    together = Together(Weights(10.0, 5.0), 0.6, 0.5, 4)
+    ticks = []
+    rows = list(lesson_rows(together, Searches(), {"q": "lift"}, {"q": ["d2"]}, 1, lambda *tick: ticks.append(tick)))
+    # d1: 0.9; d3: 0.1 + 5 / 10; d2, which neither finds first, is the query's own: 0.5 + 0.25 * 5 / 10.
+    assert rows == [{"query_key": "q", "doc_ids": ["d1", "d2"], "scores": [0.9, 0.625], "unit": "cosine"}]
+    assert ticks == [(1, 1, "training queries have their lesson")]
+
+
+def test_sentence_says_who_is_better() -> None:
+    better, worse = Together(Weights(1, 1), 0.6, 0.5, 40), Together(Weights(1, 0), 0.5, 0.5, 40)
+    assert better.teaches and not worse.teaches
+    assert better.sentence(684) == (
+        "BM25 and the untrained retriever together teach the order of documents for 684 training queries: on 40 "
+        "held-out queries they reach nDCG@10 0.600 together, the untrained retriever alone 0.500."
+    )
+    assert worse.sentence(0).startswith("BM25 and the untrained retriever do not teach, and training goes on without")
