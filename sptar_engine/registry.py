@@ -42,9 +42,9 @@ class StageSpec:
 _SPECS = (
     StageSpec("prepare", 1, ("dataset",), (), "check the dataset, split the labels, draw the unlabelled pool"),
     StageSpec("tune", 3, ("prepare",), (), "learn a soft prompt on the seed pairs"),
-    StageSpec("select", 1, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
-    StageSpec("generate", 2, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
-    StageSpec("filter", 1, ("prepare", "generate"), ("train",), "keep queries that find their own document"),
+    StageSpec("select", 2, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
+    StageSpec("generate", 3, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
+    StageSpec("filter", 2, ("prepare", "generate"), ("train",), "keep queries that find their own document"),
     StageSpec("mine", 1, ("prepare",), ("filter", "decisions", "train"), "find hard negatives for the queries"),
     StageSpec(
         "teach",
@@ -57,7 +57,7 @@ _SPECS = (
     StageSpec("fuse", 1, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
     StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(
-        "package", 1, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
+        "package", 2, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
     ),
 )
 
