@@ -11,9 +11,6 @@ on, then others drawn with a fixed seed. There are not 100,000 of them, so what 
 vectors with noise, the first copy without any; queries likewise. Both sides search the same copies, made with the
 clock stopped from the float32 vectors of the first turn of sentence-transformers.
 
-Ours runs in the number format that the product's self-test picks at the start; `--encoding` names another, and
-`checks.encoding` says which it was.
-
 `checks.ndcg_ours` and `checks.ndcg_sentence_transformers` are nDCG@10 of the real test queries over the real
 documents, each side with the vectors that it made. `checks.same_hits` is the share of hits that both sides found
 for the copies. Without $DATASETS, or without msmarco-mini in it, the sample takes its place (it has no 3,000
@@ -47,7 +44,6 @@ from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, Qrels, Rankings
 from sptar_engine.retrieval.dense import Vectors, encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
-from sptar_engine.retrieval.number_formats import ENCODINGS, load_encoder, pick_encoding
 from sptar_engine.runtime import prepare_torch
 
 _BASE = "all-minilm-l6-v2"
@@ -235,7 +231,6 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--queries", type=int, default=1000, help="copies of queries that are searched for")
     parser.add_argument("--vectors", type=int, default=100_000, help="copies of documents that are searched")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each side; the medians count")
-    parser.add_argument("--encoding", choices=ENCODINGS, default="", help="number format of ours; else a self-test")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = torch's choice")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of models brought along")
     parser.add_argument("--json", action="store_true", help="print the JSON line alone")
@@ -244,11 +239,8 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts = read_texts(os.environ.get("DATASETS", ""), arguments.docs, Path(folder))
     base = encoder_folder(_BASE, arguments.models)
-    encoding = arguments.encoding or pick_encoding(base, _MAX_LENGTH, "cpu", list(texts.documents.values()))
-    tell(f"ours runs in {encoding}")
-    plain, model = load_bi_encoder(base, _MAX_LENGTH, "cpu"), load_encoder(base, _MAX_LENGTH, "cpu", encoding)
+    plain, model = (load_bi_encoder(base, _MAX_LENGTH, "cpu") for _ in range(2))
     result = summarise(texts, race(plain, model, texts, arguments))
-    result["checks"]["encoding"] = encoding
     if not arguments.json:
         print(f"ours {result['ours']} s, {_PEER} {result['peers'][_PEER]} s, ratio {result['ratio'][_PEER]}")
     print(json.dumps(result))

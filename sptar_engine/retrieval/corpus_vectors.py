@@ -17,7 +17,6 @@ from sptar_engine.artifacts import read_json, sha256_file, sha256_json, write_js
 from sptar_engine.data.beir import CORPUS_FILE, read_corpus
 from sptar_engine.records import Corpus
 from sptar_engine.retrieval.dense import Tick, Vectors, encode
-from sptar_engine.retrieval.number_formats import encoding_of
 
 _FORMAT = 2  # raise when the vectors of a text change, so that files in caches are not used any more
 _BLOCK = 2048  # documents encoded and written at a time: about a minute of work on two cores
@@ -29,13 +28,13 @@ def open_corpus_vectors(
 ) -> tuple[list[str], Vectors]:
     """Return the ids of all documents, in corpus order, and their vectors as `dense.encode` makes them.
 
-    The vectors stay in `folder`, in a file named by `model_hash`, its number format, the corpus and the machine; it
-    is made when it is not there yet, under a lock, so that a second process waits and finds it. What a stopped process
-    has encoded is kept. The array is a view of the file: the system reads what is looked at and forgets it again when
-    memory is short. In memory are the ids alone.
+    The vectors stay in `folder`, in a file named by `model_hash`, the corpus and the machine; it is made when it is
+    not there yet, under a lock, so that a second process waits and finds it. What a stopped process has encoded is
+    kept. The array is a view of the file: the system reads what is looked at and forgets it again when memory is
+    short. In memory are the ids alone.
     """
     corpus = read_corpus(dataset)
-    machine = [str(model.device), encoding_of(model), torch.get_num_threads(), torch.__version__]
+    machine = [str(model.device), torch.get_num_threads(), torch.__version__]
     key = sha256_json([_FORMAT, model_hash, sha256_file(dataset / CORPUS_FILE), max_length, machine])[:_KEY_LETTERS]
     path = folder / f"corpus-vectors-{key}.npy"
     if not path.is_file():

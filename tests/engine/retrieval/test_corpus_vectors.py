@@ -9,7 +9,6 @@ from sptar_engine.retrieval import corpus_vectors
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
-from sptar_engine.retrieval.number_formats import load_encoder
 
 
 @pytest.fixture
@@ -75,10 +74,3 @@ def test_stopped_making_goes_on_to_the_same_bytes(opened, tmp_path) -> None:
 def test_search_takes_the_file_as_it_is(opened) -> None:
     doc_ids, vectors = opened()
     assert search(["q"], np.array(vectors[3:4]), doc_ids, vectors, 1)["q"][0].doc_id == doc_ids[3]
-
-
-def test_vectors_of_another_number_format_are_others(model, tiny_encoder, toy_dataset, tmp_path) -> None:
-    exact = open_corpus_vectors(model, "base", toy_dataset, 64, tmp_path)[1]
-    reduced = open_corpus_vectors(load_encoder(tiny_encoder, 64, "cpu", "int8"), "base", toy_dataset, 64, tmp_path)[1]
-    assert len(list(tmp_path.glob("*.npy"))) == 2
-    assert not np.array_equal(exact, reduced)
