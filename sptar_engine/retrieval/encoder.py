@@ -75,4 +75,5 @@ def _load(model_class: Callable[..., Model], folder: Path, max_length: int, devi
 def _other_than_transformer(model: BaseModel) -> str:
     """What a model, or one of its two towers, begins with, when that is no transformer; else nothing."""
     towers = model[0].sub_modules.values() if isinstance(model[0], Router) else [model]
-    return next((type(tower[0]).__name__ for tower in towers if not isinstance(tower[0], Transformer)), "")
+    first = (next(iter(tower.children())) for tower in towers)
+    return next((type(module).__name__ for module in first if not isinstance(module, Transformer)), "")

@@ -45,7 +45,8 @@ class Weights:
 
     def scores(self, features: Features) -> NDArray[np.float64]:
         """The teacher's scores, (documents)."""
-        return features @ np.array([self.cosine, self.share])
+        scores: NDArray[np.float64] = features @ np.array([self.cosine, self.share])
+        return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ def learn_together(searches: TwoSearches, prepare: Path, count: int) -> Together
         measure(dev, {query_id: field.ranked(one, DEPTH) for query_id, field in fields.items()}).mean[MEASURE]
         for one in (weights, Weights(weights.cosine, 0.0))
     ]
-    return Together(weights, *scores, len(asked))
+    together, alone = scores
+    return Together(weights, together, alone, len(asked))
 
 
 def lesson_rows(
