@@ -56,7 +56,8 @@ from sentence_transformers import SentenceTransformer
 model = SentenceTransformer("library-search")  # this folder
 ```
 
-`model.encode(texts)` gives vectors of 384 numbers, compared by cosine.
+`model.encode_query(texts)` and `model.encode_document(texts)` give vectors of 384 numbers,
+compared by cosine.
 Give a document as its title, a space, and its text. Beyond 256 tokens a text is not read.
 `sha256sum --check SHA256SUMS` verifies the files.
 
