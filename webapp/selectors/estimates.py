@@ -35,6 +35,7 @@ _GIB = 2**30
 MEASURED = {
     "prepare": 0.0005, "tune": 0.20, "select": 0.25, "generate": 0.25, "filter": 0.003, "filter.round_trip": 0.020,
     "mine": 0.020, "mine.bm25": 0.003, "teach.cross_encoder": 0.025, "teach.self": 0.020, "teach.likelihood": 0.25,
+    "teach.hybrid": 0.020, "train.query": 0.012,
     "train": 0.022, "train.late_interaction": 0.026, "train.cross_encoder": 0.025, "train.sparse": 0.026,
     "train.adapter": 0.020, "fuse": 0.020, "evaluate.bm25": 0.0016, "evaluate.dense": 0.020,
     "evaluate.late_interaction": 0.026, "evaluate.cross_encoder": 0.025, "evaluate.sparse": 0.026,
@@ -167,7 +168,7 @@ def units(
     if stage == "mine":
         return float(documents + found.get("queries", pairs))
     if stage == "teach":
-        return _taught(config, found.get("documents", pairs * config["documents"]), documents, dev)
+        return _taught(config, found.get("documents", pairs * _each(config)), documents, dev)
     if stage == "train":
         return _trained(config, pairs, documents, dev)
     if stage == "fuse":
@@ -182,6 +183,8 @@ def _trained(config: Mapping[str, Any], pairs: float, documents: int, dev: int) 
     mixes = sum(float(share) < 1 for share in str(config["mixes"]).split(","))
     looks = 1 + config["evaluations"] + mixes
     family = config.get("family", BI_ENCODER)
+    if _learns_queries(config):  # no document passes the model
+        return float(_BACKWARD * pairs * config["epochs"] + looks * dev)
     if family == "adapter":  # the base reads each text once, and the layer behind it costs nothing
         return float(pairs + dev + _dev_documents(config, documents))
     read = 1 + config.get("negatives", 0)
@@ -191,11 +194,20 @@ def _trained(config: Mapping[str, Any], pairs: float, documents: int, dev: int) 
     return float(_BACKWARD * pairs * read * config["epochs"] + looks * (dev + _dev_documents(config, documents)))
 
 
+def _learns_queries(config: Mapping[str, Any]) -> bool:
+    return config.get("family") == BI_ENCODER and config.get("towers") == "query"
+
+
 def _taught(config: Mapping[str, Any], scored: float, documents: int, dev: int) -> float:
     """Of a teacher: the documents of the queries that it scores, and its own examination."""
-    if config["teacher"] == "self":  # it turns texts into vectors, each once
-        return float(documents + scored / config["documents"] + dev)
+    if config["teacher"] in ("self", "hybrid"):  # it turns texts into vectors, each once
+        return float(documents + scored / _each(config) + dev)
     return float(scored + dev * min(config["rerank_depth"], documents))
+
+
+def _each(config: Mapping[str, Any]) -> int:
+    """Documents that a teacher scores for a query."""
+    return int(config["hits"] if config["teacher"] == "hybrid" else config["documents"])
 
 
 def _dev_documents(config: Mapping[str, Any], documents: int) -> int:
@@ -207,7 +219,7 @@ def kind_of(stage: str, config: Mapping[str, Any]) -> str:
     variants = {
         "evaluate": config.get("retriever"),
         "teach": config.get("teacher"),
-        "train": config.get("family"),
+        "train": "query" if _learns_queries(config) else config.get("family"),
         "filter": config.get("method"),
         "mine": config.get("source"),
     }

@@ -61,7 +61,7 @@ class SubjectModel:
 
     dimensions = DIMENSIONS
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], side: str) -> Vectors:
         vectors = np.stack([self._vector(text) for text in texts])
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 

@@ -157,9 +157,9 @@ def test_query_is_answered_while_documents_are_encoded(start, monkeypatch) -> No
     batches = []
 
     class Slow(SubjectModel):
-        def encode(self, texts):
+        def encode(self, texts, side):
             batches.append(len(texts))
-            return super().encode(texts)
+            return super().encode(texts, side)
 
     running = start(load_model=lambda folder, max_length: Slow())
     running.ready("base")
