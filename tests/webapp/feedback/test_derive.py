@@ -38,7 +38,9 @@ class TestVerdicts:
         assert (made.based_on, made.change, made.decision_counts) == (written, "review", {"reject": 1})
         assert decisions_file(made.project, made.decisions).is_file()
         found = inputs(made)
-        assert found.pop("train.sptar") == {"prepare": "prepare", "filter": "filter.sptar", "decisions": "decisions"}
+        given = {"prepare": "prepare", "filter": "filter.sptar", "decisions": "decisions"}
+        assert found.pop("teach.sptar") == given
+        assert found.pop("train.sptar") == given | {"teach": "teach.sptar"}
         before = inputs(written)
         assert found == {step_id: before[step_id] for step_id in found}
         assert made.stages.get(step_id="prepare").state == State.QUEUED
