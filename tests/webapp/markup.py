@@ -38,7 +38,7 @@ _OURS = {
     "Rescoring": {"qrels"},
     "Review": {"source", "reason"},
     "SkippedDocument": {"doc_id"},
-    "StageRun": {"step_id", "stage", "family", "folder", "digest", "queue"},
+    "StageRun": {"step_id", "stage", "family", "variant", "folder", "digest", "queue"},
     "Upload": {"sha256"},
     "User": {"password", "email"},
     "WeakQuery": {"batch", "doc_id", "weak_id", "dropped", "reason"},
