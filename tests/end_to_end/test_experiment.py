@@ -53,7 +53,7 @@ def test_experiment_file_tells_what_ran_and_how_much_memory_it_took(finished) ->
     assert row["cells"] == list(ARMS)
     assert all(step["peak_mib"] > 0 for step in row["steps"])
     assert {step["stage"] for step in row["steps"]} == {
-        "prepare", "tune", "select", "generate", "filter", "train", "evaluate", "package",
+        "prepare", "tune", "select", "generate", "filter", "teach", "train", "evaluate", "package",
     }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_decisions_change_the_training_set_and_nothing_before_it(workshop, copy,
     decisions = tmp_path / "decisions.jsonl"
     decisions.write_text(json.dumps({"weak_id": weak_id, "verdict": "reject", "text": ""}) + "\n")
     assert workshop.experiment(copy, "--decisions", str(decisions)) == 0
-    assert set(stages_run) <= {"train", "evaluate", "package"}
+    assert set(stages_run) <= {"teach", "train", "evaluate", "package"}
     assert "train" in stages_run
 
 

@@ -109,7 +109,7 @@ def test_ways_of_training_are_compared_at_equal_numbers(measured_equally: Experi
 
 def test_pages_and_steps_name_them(measured_equally: Experiment, client: Any, ready: Project) -> None:
     rows = [row.name for row in graph_of(stages_of(measured_equally))]
-    assert "Tuned question writer (SPTAR), equal numbers" in rows
+    assert any(name.startswith("Tuned question writer (SPTAR), equal numbers") for name in rows)
     training = measured_equally.stages.get(step_id="train.sptar:equal_pairs")
     assert stage_title(training) == "Train the search model: SPTAR, equal numbers"
     page = client.get(f"/p/{ready.slug}/compare/{measured_equally.number}/").content.decode()

@@ -25,7 +25,7 @@ def test_the_first_choices_make_a_plan() -> None:
     form = make_form()
     assert form.is_valid(), form.errors
     assert form.settings == PRESETS["fast"].settings
-    assert len(form.steps) == 17
+    assert len(form.steps) == 20
 
 
 def test_baselines_always_take_part() -> None:

@@ -203,8 +203,8 @@ class TestPages:
         assert "4 experiments, with 10, 20, 30, 40 training examples" in page
         sent = {"arm": "sptar", "sizes": ["10", "40"], "seeds": "1", "after": "1", "action": "look"}
         part = client.post(path, sent, headers={"HX-Request": "true"}).content.decode()
-        # Of 9 steps for each: all for 10 examples, none for 40, which the experiment has done.
-        assert "2 experiments" in part and "9 of 18 steps" in part and Experiment.objects.count() == 1
+        # Of 10 steps for each: all for 10 examples, none for 40, which the experiment has done.
+        assert "2 experiments" in part and "10 of 20 steps" in part and Experiment.objects.count() == 1
         first = client.post(path, sent | {"action": "start"})
         assert "/learning-curves/" in first["Location"] and Experiment.objects.count() == 3
         assert client.post(path, sent | {"action": "start"})["Location"] == first["Location"]

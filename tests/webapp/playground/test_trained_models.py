@@ -53,7 +53,7 @@ def test_searches_are_named_by_base_and_folder(model) -> None:
 
 def test_model_reads_as_many_tokens_as_in_its_experiment(make_experiment) -> None:
     length = {"max_length": 128}
-    model = find_model(make_experiment({"train": length, "evaluate": length}), "sptar")
+    model = find_model(make_experiment({"teach": length, "train": length, "evaluate": length}), "sptar")
     assert (model.before, model.after) == ("base:128", f"{model.folder}:128")
 
 
