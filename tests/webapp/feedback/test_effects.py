@@ -133,8 +133,8 @@ class TestPages:
         say("w0", "reject")
         say("w1", "edit", "better")
         page = client.get(self.retrain_path(written)).content.decode()
-        # The plan has 17 steps; training, measuring and packing of one arm are done anew.
-        assert "14 of 17 steps" in page
+        # The plan has 20 steps; teaching, training, measuring and packing of one arm are done anew.
+        assert "16 of 20 steps" in page
         assert "Train the search model; Measure; Pack the download" in page
         first = client.post(self.retrain_path(written), {"after": "1"})
         assert first["Location"].endswith("/experiments/2/")

@@ -22,6 +22,7 @@ from sptar_engine.artifacts import read_json, read_jsonl, sha256_json, write_jso
 from sptar_engine.configs import StageConfig
 from sptar_engine.data.beir import write_labels
 from sptar_engine.data.seeds import POOL_FILE
+from sptar_engine.data.taught import SCORES_FILE
 from sptar_engine.data.weak import RANKS_FILE, WEAK_FILE
 from sptar_engine.prompting.shards import Draft, ShardFolder, split_shards, weak_id
 from sptar_engine.records import Hit, Qrels, Query
@@ -168,6 +169,11 @@ def _filter(config: StageConfig, context: StageContext) -> StageOutput:
     return StageOutput({"total": len(rows), "kept": sum(row["kept"] for row in ranked), "sentence": "kept most"})
 
 
+def _teach(config: StageConfig, context: StageContext) -> StageOutput:
+    write_jsonl(context.out_dir / SCORES_FILE, ())
+    return StageOutput({"teacher": config.as_dict()["teacher"], "teaches": False, "sentence": "nobody teaches"})
+
+
 def _train(config: StageConfig, context: StageContext) -> StageOutput:
     steps = 20
     for step in range(1, steps + 1):
@@ -202,6 +208,6 @@ def _package(config: StageConfig, context: StageContext) -> StageOutput:
 
 
 _STAGES = {
-    "prepare": _prepare, "tune": _tune, "select": _select, "generate": _generate, "filter": _filter, "train": _train,
-    "evaluate": _evaluate, "package": _package,
+    "prepare": _prepare, "tune": _tune, "select": _select, "generate": _generate, "filter": _filter, "teach": _teach,
+    "train": _train, "evaluate": _evaluate, "package": _package,
 }  # fmt: skip
