@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sptar_engine.arms import CROSS_ENCODER
-from sptar_engine.configs import Value
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, Value
 from sptar_engine.errors import ConfigError
 from sptar_engine.steps import Step
-
-CROSS_ENCODER_NEGATIVES = 4
-"""A cross-encoder learns from no fewer mined negatives: it has no other documents of a batch to tell its own from."""
 
 _MODELS = {"language_model": "--llm", "encoder": "--base"}
 _SAME = {

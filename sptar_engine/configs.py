@@ -22,6 +22,8 @@ QUERY_STYLES = ("any", "question", "keywords", "claim", "mixed")
 FAMILIES = ("bi_encoder", "late_interaction", "cross_encoder", "sparse", "adapter")
 """Kinds of retrievers that are trained (`train.family`)."""
 RETRIEVERS = ("bm25", "dense", "late_interaction", "cross_encoder", "sparse", "hybrid")
+CROSS_ENCODER_NEGATIVES = 4
+"""A cross-encoder learns from no fewer mined negatives: it has no other documents of a batch to tell its own from."""
 
 
 def option(

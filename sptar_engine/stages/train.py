@@ -10,7 +10,7 @@ import torch
 
 from sptar_engine.artifacts import content_hash, sha256_file, sha256_json, write_jsonl
 from sptar_engine.catalog import encoder_folder
-from sptar_engine.configs import TrainConfig
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, TrainConfig
 from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, qrels_path
 from sptar_engine.data.mined import read_mined
 from sptar_engine.data.taught import read_taught
@@ -22,7 +22,7 @@ from sptar_engine.training.adapter import build_adapter
 from sptar_engine.training.base_vectors import BaseVectors, open_base_vectors
 from sptar_engine.training.batches import BatchPlan
 from sptar_engine.training.bi_encoder import build_bi_encoder
-from sptar_engine.training.cross_encoder import NEGATIVES, build_cross_encoder, queries_per_step
+from sptar_engine.training.cross_encoder import build_cross_encoder, queries_per_step
 from sptar_engine.training.development import ScoreCache, read_development_set
 from sptar_engine.training.distillation import key_scores
 from sptar_engine.training.late_interaction import build_late_interaction
@@ -81,7 +81,7 @@ def read_lesson(config: TrainConfig, context: StageContext) -> Lesson:
     training_set = read_training_set(prepare, filtered, decisions, config.weak_limit)
     development = read_development_set(prepare, config.dev_pool)
     reads_pairs = config.family == "cross_encoder"
-    wanted = max(config.negatives, NEGATIVES) if reads_pairs else config.negatives
+    wanted = max(config.negatives, CROSS_ENCODER_NEGATIVES) if reads_pairs else config.negatives
     if config.negatives and mine is None:
         raise InputError(
             f"train.negatives={config.negatives} asks for hard negatives; the stage mine finds them, and its result "

@@ -27,7 +27,7 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sptar_engine.configs import TrainConfig
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, TrainConfig
 from sptar_engine.retrieval.encoder import load_bi_encoder
 from sptar_engine.retrieval.reranking import Pair, score_pairs
 from sptar_engine.training.base_opinion import BaseOpinion, ask_base
@@ -41,9 +41,6 @@ from sptar_engine.training.model_folder import write_model
 from sptar_engine.training.pace import set_pace
 from sptar_engine.training.pairs import TrainingPair
 from sptar_engine.training.tokens import chunk_by_length
-
-NEGATIVES = 4
-"""Documents at least that a query's own one is compared with, as long as there are so many."""
 
 _HEAD_PACE, _BODY_PACE = 50.0, 2.5  # times train.learning_rate: by default 1e-3 and 5e-5, BERT's upper end
 _HEAD_SEED = 0  # the direction is the same for every training seed and arm
@@ -97,7 +94,7 @@ class PairReader:
     @property
     def evaluation_size(self) -> int:
         """Pairs that one evaluation reads, counted in lists of the length that a training pair brings (see Meter)."""
-        return max(1, len(set(self._dev_pairs)) // (1 + max(NEGATIVES, self._lesson.config.negatives)))
+        return max(1, len(set(self._dev_pairs)) // (1 + max(CROSS_ENCODER_NEGATIVES, self._lesson.config.negatives)))
 
     def learn(self, batch: Batch) -> float:
         """See Learner. Out of memory, it goes on with fewer queries at a time."""
@@ -127,7 +124,7 @@ class PairReader:
         answers = {*training_set.positives[key], pair.document_key}
         negatives = dict.fromkeys(training_set.negatives.get(key, ()))
         others = (other.document_key for other in batch if other.document_key not in answers | negatives.keys())
-        negatives |= dict.fromkeys(islice(dict.fromkeys(others), max(0, NEGATIVES - len(negatives))))
+        negatives |= dict.fromkeys(islice(dict.fromkeys(others), max(0, CROSS_ENCODER_NEGATIVES - len(negatives))))
         taught = self._lesson.taught.get(key, {})
         alone = [other for other in taught if other not in negatives and other != pair.document_key]
         keys = (pair.document_key, *negatives, *alone)

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from sptar_engine.agreement import CROSS_ENCODER_NEGATIVES
 from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES
 from sptar_engine.steps import Step
 from webapp.models import StageRun, State
 from webapp.selectors.models import ModelChoice
