@@ -42,6 +42,7 @@ from sptar_engine.stage import StageContext
 from sptar_engine.stages.train import learns_queries_alone, read_lesson
 from sptar_engine.training.batches import Batch, BatchPlan
 from sptar_engine.training.bi_encoder import build_bi_encoder
+from sptar_engine.training.cached_gradients import Room
 from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, read_development_set
 from sptar_engine.training.learner import Learner, Meter
 from sptar_engine.training.pairs import read_training_set
@@ -95,6 +96,11 @@ class Watched:
     def evaluation_size(self) -> int:
         """The learner's."""
         return self.learner.evaluation_size
+
+    @property
+    def room(self) -> Room:
+        """The learner's."""
+        return self.learner.room
 
     def learn(self, batch: Batch) -> float:
         """The learner's."""

@@ -87,7 +87,8 @@ def variants(names: Sequence[str], settings: Settings) -> tuple[Variant, ...]:
 def rows(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     """By family and switch: the cells with and without it, and what it is worth, with minus without.
 
-    `worth` is None for a cell that is not evaluated yet. An experiment without such variants has no rows.
+    `worth` is None for a cell that is not evaluated yet, and where `same` says that both cells are the same training:
+    the switch changes nothing in that family. An experiment without such variants has no rows.
     """
     asked = [*comparison["arms"], *comparison["missing"]]
     found = []
@@ -126,7 +127,12 @@ def _pair(variant: str) -> tuple[str, bool] | None:
 def _row(comparison: Mapping[str, Any], switch: str, family: str, having: str, lacking: str) -> dict[str, Any]:
     arms = comparison["arms"]
     both = having in arms and lacking in arms
+    same = both and _trainings(arms[having]) == _trainings(arms[lacking])
     return {
         "switch": switch, "family": family, "with": having, "without": lacking,
-        "worth": arms[having]["versus"][lacking] if both else None,
+        "same": same, "worth": arms[having]["versus"][lacking] if both and not same else None,
     }  # fmt: skip
+
+
+def _trainings(arm: Mapping[str, Any]) -> list[str]:
+    return [training["step"] for training in arm.get("training", ())]

@@ -21,6 +21,8 @@ Value = int | float | bool | str
 QUERY_STYLES = ("any", "question", "keywords", "claim", "mixed")
 FAMILIES = ("bi_encoder", "late_interaction", "cross_encoder", "sparse", "adapter")
 """Kinds of retrievers that are trained (`train.family`)."""
+STARTS_RANDOM = frozenset({"cross_encoder", "sparse"})
+"""Families that begin with random values: their untrained state is nothing to keep, to mix with or to compare with."""
 RETRIEVERS = ("bm25", "dense", "late_interaction", "cross_encoder", "sparse", "hybrid")
 CROSS_ENCODER_NEGATIVES = 4
 """A cross-encoder learns from no fewer mined negatives: it has no other documents of a batch to tell its own from."""
@@ -53,6 +55,11 @@ class StageConfig:
     def as_dict(self) -> dict[str, Value]:
         """The settings by name, ready for JSON."""
         return dataclasses.asdict(self)
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Settings that nothing looks at under the others: whatever they are, the result is the same."""
+        return frozenset()
 
 
 def _language_model() -> Any:
@@ -187,6 +194,11 @@ class GenerateConfig(StageConfig):
                 "generate.decoding=sample",
             )
 
+    @property
+    def idle(self) -> frozenset[str]:
+        """See StageConfig."""
+        return frozenset() if self.choice == "diverse" else frozenset({"base"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilterConfig(StageConfig):
@@ -205,11 +217,17 @@ class FilterConfig(StageConfig):
     k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
     near_copy: float = option(0.9, "word overlap with a seed query from which a query is a copy", low=0.1, high=1.0)
+    threads: int = _threads()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.top_k > self.depth:
             raise ConfigError("filter.top_k", f"{self.top_k} is beyond filter.depth, {self.depth}; raise that too")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """See StageConfig."""
+        return frozenset() if self.method == "round_trip" else frozenset({"base", "max_length", "threads"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +272,13 @@ class TeachConfig(StageConfig):
     seed: int = _seed()
     dtype: str = _dtype()
     threads: int = _threads()
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """See StageConfig."""
+        if self.teacher == "likelihood":
+            return frozenset()
+        return frozenset({"model", "document_tokens", "query_tokens", "dtype"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,7 +339,7 @@ class TrainConfig(StageConfig):
     def shorter(self) -> tuple[int, ...]:
         """`matryoshka` as numbers, falling. Raises ConfigError when it is no list of whole numbers above 0."""
         words = [word.strip() for word in self.matryoshka.split(",") if word.strip()]
-        if not all(word.isdigit() and int(word) for word in words):
+        if not all(word.isdecimal() and int(word) for word in words):
             raise ConfigError("train.matryoshka", f"{self.matryoshka!r} is not a list of numbers such as 192,96")
         return tuple(sorted({int(word) for word in words}, reverse=True))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER, FAMILIES, HYBRID, Arm, cell
-from sptar_engine.configs import StageConfig
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, STARTS_RANDOM, StageConfig
 from sptar_engine.steps import DECISIONS, Step, changed, setting
 
 Inputs = Mapping[str, str]
@@ -108,6 +108,13 @@ class Course:
         seed = setting(self.configs, "train.seed")
         assert isinstance(seed, int)
         config = changed(self.configs["train"], seed=seed + self.number, family=family)
+        # What makes no difference to a family is made equal, so that its trainings are known to be the same.
+        if family in STARTS_RANDOM:
+            config = changed(config, mixes="1.0")
+        if family == CROSS_ENCODER:
+            config = changed(
+                config, negatives=max(setting({"train": config}, "train.negatives"), CROSS_ENCODER_NEGATIVES)
+            )
         equal = self.equal if "filter" in inputs else ()
         name = f"train.{self._named(family)}{suffix}"
         return Step(name, "train", config, inputs, (self.arm.name,), family, self.variant, equal)

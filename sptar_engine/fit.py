@@ -9,8 +9,10 @@ from typing import Any
 
 from sptar_engine.arms import CROSS_ENCODER
 from sptar_engine.artifacts import read_json
-from sptar_engine.configs import TrainConfig
+from sptar_engine.configs import SelectConfig, TrainConfig
+from sptar_engine.data.seeds import read_seeds
 from sptar_engine.errors import ConfigError, InputError
+from sptar_engine.prompting.example_sets import count_sets
 from sptar_engine.steps import Step
 from sptar_engine.training.pairs import check_negatives, read_training_set
 
@@ -47,10 +49,18 @@ def check_fit(steps: Sequence[Step], counts: Counts) -> tuple[str, ...]:
 def check_seeds(steps: Sequence[Step], prepare: Path) -> None:
     """Raise InputError where a training on the labels alone has nothing to tell an answer from.
 
-    `prepare` is the folder of the finished step. Weak pairs and mined negatives bring documents of their own.
+    Raises ConfigError for a place among the sets of examples that there are not so many of. `prepare` is the folder of
+    the finished step. Weak pairs and mined negatives bring documents of their own.
     """
     if any(step.stage == "train" and not {"filter", "mine"} & step.inputs.keys() for step in steps):
         check_negatives(read_training_set(prepare, None, None, 0))
+    chosen = {(one.config.take, one.config.examples) for one in steps if isinstance(one.config, SelectConfig)}
+    for take, examples in sorted(chosen):
+        sets = count_sets([len(pairs) for pairs in read_seeds(prepare, "train").values()], examples)
+        if take >= sets:
+            raise ConfigError(
+                "select.take", f"{take} is beyond the last of {sets} different sets of examples, counted from 0"
+            )
 
 
 def check_base(steps: Sequence[Step], base: Path) -> None:

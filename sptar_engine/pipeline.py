@@ -137,7 +137,8 @@ def stage_key(config: StageConfig, input_hashes: Mapping[str, str], models: Path
     spec = STAGES[config.STAGE]
     entries = {field: catalog.describe(name, kind, models) for field, name, kind in named_models(config)}
     # A model may be named by a path; what counts is which model it is.
-    settings = config.as_dict() | {field: [entry.name, entry.revision] for field, entry in entries.items()}
+    named = config.as_dict() | {field: [entry.name, entry.revision] for field, entry in entries.items()}
+    settings = {field: value for field, value in named.items() if field not in config.idle}
     parts = [spec.name, spec.version, settings, dict(input_hashes)]
     return sha256_json(parts)[:_KEY_LENGTH]
 

@@ -29,6 +29,8 @@ def variants(arms: Sequence[str], prompts: int, settings: Settings) -> tuple[Var
         raise ConfigError("--arms", "name at least one arm that writes queries with a prompt, such as sptar")
     config = build_config("select", merge(settings)["select"])
     assert isinstance(config, SelectConfig)
+    if config.take:
+        raise ConfigError("select.take", "the prompts are taken one after the other here, so leave it out")
     if not 2 <= prompts <= config.candidates:
         reason = f"{prompts} is not from 2 to {config.candidates}, the number of candidates (select.candidates)"
         raise ConfigError("--prompts", reason)
@@ -52,24 +54,25 @@ def rungs(steps: Steps, comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
         select, keep = (steps.before(steps.measured[name][0], stage) for stage in ("select", "filter"))
         assert select is not None and keep is not None
         found.append({
-            "cell": name, "family": one.family, "place": int(one.variant.removeprefix(_RUNG) or 1),
+            "cell": name, "arm": one.arm, "family": one.family, "place": int(one.variant.removeprefix(_RUNG) or 1),
             "perplexity": select["metrics"]["heldout_perplexity"], "kept": keep["metrics"]["kept"],
             "nDCG@10": comparison["arms"][name]["nDCG@10"],
         })  # fmt: skip
-    return sorted(found, key=lambda row: (row["family"], row["perplexity"], row["cell"]))
+    return sorted(found, key=lambda row: (row["arm"], row["family"], row["perplexity"], row["cell"]))
 
 
 def relations(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """By family how nDCG@10 goes with perplexity and with the number of queries kept (`evaluation.relation`).
+    """By arm and family how nDCG@10 goes with perplexity and with the number of queries kept (`evaluation.relation`).
 
     A relation is None for fewer than three prompts.
     """
     from sptar_engine.evaluation.relation import relate  # numpy and scipy
 
     relations = []
-    for family in dict.fromkeys(row["family"] for row in found):
-        own = [row for row in found if row["family"] == family]
+    # Prompts of different arms have perplexities of different heights, which would be taken for a relation.
+    for arm, family in dict.fromkeys((row["arm"], row["family"]) for row in found):
+        own = [row for row in found if (row["arm"], row["family"]) == (arm, family)]
         for measure in ("perplexity", "kept"):
             one = relate([(row[measure], row["nDCG@10"]["mean"]) for row in own])
-            relations.append({"family": family, "of": measure, "relation": asdict(one) if one else None})
+            relations.append({"arm": arm, "family": family, "of": measure, "relation": asdict(one) if one else None})
     return relations

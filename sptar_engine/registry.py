@@ -48,12 +48,12 @@ _SPECS = (
     StageSpec("mine", 1, ("prepare",), ("filter", "decisions", "train"), "find hard negatives for the queries"),
     StageSpec(
         "teach",
-        1,
+        2,
         ("prepare",),
         ("mine", "filter", "decisions", "train", "select", "tune"),
         "let a teacher score documents",
     ),
-    StageSpec("train", 3, ("prepare",), ("filter", "decisions", "mine", "teach"), "train the retriever"),
+    StageSpec("train", 4, ("prepare",), ("filter", "decisions", "mine", "teach"), "train the retriever"),
     StageSpec("fuse", 1, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
     StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(

@@ -101,7 +101,8 @@ def _switches(rows: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("part", "family", "with it", "without it", "worth"):
         table.add_column(name, no_wrap=True)
     for row in rows:
-        worth = "missing" if row["worth"] is None else f"{_verdict(row['worth'])}, p {row['worth']['p']:.3f}"
+        absent = "changes nothing here" if row["same"] else "missing"
+        worth = absent if row["worth"] is None else f"{_verdict(row['worth'])}, p {row['worth']['p']:.3f}"
         table.add_row(row["switch"], row["family"], row["with"], row["without"], worth)
     return table
 
@@ -172,12 +173,12 @@ def _at_equal_pairs(name: str, comparison: Mapping[str, Any]) -> str:
 
 def _related(one: Mapping[str, Any]) -> str:
     of = {"perplexity": "the prompt's perplexity", "kept": "the number of queries kept"}[one["of"]]
-    found = one["relation"]
+    found, name = one["relation"], cell(one["arm"], one["family"])
     if found is None:
-        return f"{one['family']}: too few prompts, or too like ones, to say how {_MAIN} goes with {of}."
+        return f"{name}: too few prompts, or too like ones, to say how {_MAIN} goes with {of}."
     verdict = "which chance would rarely give" if found["p"] < 0.05 else "which chance gives as well: cannot tell"
     return (
-        f"{one['family']}: Spearman's correlation of {_MAIN} with {of} over {found['pairs']} prompts is "
+        f"{name}: Spearman's correlation of {_MAIN} with {of} over {found['pairs']} prompts is "
         f"{found['spearman']:+.2f} (p {found['p']:.3f}), {verdict}."
     )
 

@@ -45,7 +45,7 @@ def candidate_sets(seeds: Mapping[str, Sequence[SeedPair]], size: int, wanted: i
     if size > len(seeds):
         raise ConfigError("select.examples", f"{size} examples need as many train queries, and there are {len(seeds)}")
     rng = random.Random(seed)
-    if _count_sets([len(pairs) for pairs in seeds.values()], size) > 2 * wanted:
+    if count_sets([len(pairs) for pairs in seeds.values()], size) > 2 * wanted:
         return _draw(seeds, size, wanted, rng)
     every = list(_all_sets(seeds, size))
     return [tuple(rng.sample(examples, size)) for examples in rng.sample(every, min(wanted, len(every)))]
@@ -76,7 +76,7 @@ def _all_sets(seeds: Mapping[str, Sequence[SeedPair]], size: int) -> Iterator[Ex
         yield from itertools.product(*(seeds[query_id] for query_id in query_ids))
 
 
-def _count_sets(counts: Sequence[int], size: int) -> int:
+def count_sets(counts: Sequence[int], size: int) -> int:
     """How many sets of `size` pairs of different queries there are, given the pairs of each query."""
     sets = [1] + [0] * size  # by size, over the queries seen so far
     for count in counts:

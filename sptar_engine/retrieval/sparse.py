@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # documents encoded between two saves, under a minute on two cores
 _BATCH = 32  # texts in a forward pass
 _QUERIES = 64  # searched together
+_COLUMNS = 1 << 16  # documents searched together: 32 MB of scores
 
 Rows = Any
 """A scipy matrix of compressed rows, (texts, dimensions) in float64; scipy has no type information."""
@@ -77,10 +78,13 @@ def search_sparse(
     sorted_ids, places = places_by_id(texts.doc_ids)
     rankings: dict[str, list[Hit]] = {}
     for start in range(0, len(query_ids), _QUERIES):
-        products = (queries[start : start + _QUERIES] @ documents.T).toarray().astype(np.float32)
-        found = BestHits.of_block(products[:, texts.numbers], places, depth)
-        shared = found.scores > 0
-        best = BestHits.none().merged(BestHits(found.rows[shared], found.keys[shared]), depth)
+        best = BestHits.none()
+        for first in range(0, len(places), _COLUMNS):
+            some = slice(first, first + _COLUMNS)
+            products = queries[start : start + _QUERIES] @ documents[texts.numbers[some]].T
+            found = BestHits.of_block(products.toarray().astype(np.float32), places[some], depth)
+            shared = found.scores > 0
+            best = best.merged(BestHits(found.rows[shared], found.keys[shared]), depth)
         rankings |= best.rankings(query_ids[start : start + _QUERIES], sorted_ids)
     return rankings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,11 +58,6 @@ class TwoSearches:
     def close(self) -> None:
         """Free the files of the index."""
         self._lexical.close()
-
-    @property
-    def documents(self) -> Collection[str]:
-        """The ids of all documents."""
-        return self._rows.keys()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """The vectors of queries, (texts, dimensions)."""

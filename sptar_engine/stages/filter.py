@@ -111,7 +111,9 @@ def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageC
     from sptar_engine.retrieval.dense import encode, search
     from sptar_engine.retrieval.encoder import load_bi_encoder
     from sptar_engine.retrieval.kinds import QUERY, document_side
+    from sptar_engine.runtime import prepare_torch
 
+    prepare_torch(0, config.threads)  # nothing is drawn
     trained = context.inputs.get("train")
     folder = trained / "model" if trained else encoder_folder(config.base, context.models)
     model = load_bi_encoder(folder, config.max_length, context.device)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from sptar_engine.artifacts import write_jsonl
+from sptar_engine.artifacts import read_jsonl, write_jsonl
 from sptar_engine.catalog import encoder_folder, language_model_folder
 from sptar_engine.configs import TeachConfig
 from sptar_engine.data.beir import read_corpus
@@ -82,9 +82,10 @@ def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
         max_length=config.max_length, k1=config.k1, b=config.b, device=context.device, tick=context.tick,
     ) as searches:  # fmt: skip
         together = learn_together(searches, prepare, config.hits)
-        rows = lesson_rows(together, searches, training_set.queries, own, config.hits, context.tick)
-        write_jsonl(context.out_dir / SCORES_FILE, rows if together.teaches else ())
-    queries = len(training_set.queries) if together.teaches else 0
+        taught = training_set.queries if together.teaches else {}
+        parts = Parts(context.scratch / "lesson")
+        rows = lesson_rows(together, searches, taught, own, config.hits, parts, context.tick)
+        write_jsonl(context.out_dir / SCORES_FILE, rows)
     return StageOutput(
         {
             "teacher": config.teacher,
@@ -94,9 +95,9 @@ def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
             "dev_queries": together.dev_queries,
             "weight_cosine": together.weights.cosine,
             "weight_bm25": together.weights.share,
-            "queries": queries,
-            "documents": queries * config.hits,
-            "sentence": together.sentence(queries),
+            "queries": len(taught),
+            "documents": sum(len(row["doc_ids"]) for row in read_jsonl(context.out_dir / SCORES_FILE)),
+            "sentence": together.sentence(len(taught)),
         }
     )
 

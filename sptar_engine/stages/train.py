@@ -10,7 +10,7 @@ import torch
 
 from sptar_engine.artifacts import content_hash, sha256_file, sha256_json, write_jsonl
 from sptar_engine.catalog import encoder_folder
-from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, TrainConfig
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, STARTS_RANDOM, TrainConfig
 from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, qrels_path
 from sptar_engine.data.mined import read_mined
 from sptar_engine.data.taught import read_taught
@@ -50,9 +50,6 @@ FAMILIES: dict[str, Callable[[Lesson], Learner]] = {
     "adapter": build_adapter,
 }
 """How the learner of each `train.family` is built."""
-
-RANDOM = frozenset({"cross_encoder", "sparse"})
-"""Families that begin with random values: their untrained state is nothing to keep, to mix with or to compare with."""
 
 
 def run(config: TrainConfig, context: StageContext) -> StageOutput:
@@ -102,7 +99,7 @@ def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Trai
     size = queries_per_step(config) if config.family == "cross_encoder" else config.batch_size
     positives, together = training_set.positives, config.multi_positive
     plan = BatchPlan(training_set.pairs, positives, size, config.epochs, config.seed, together, config.answers)
-    starts_random = config.family in RANDOM
+    starts_random = config.family in STARTS_RANDOM
     others = count_measured(config) + (0 if starts_random else 1 + sum(share < 1 for share in config.shares))
     meter = Meter(context.tick, total_work(config, plan.pairs_an_epoch, learner.evaluation_size, others))
     untrained = ScoreCache(context.cache, _score_key(lesson, context, "bi_encoder"))

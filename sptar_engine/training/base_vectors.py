@@ -28,8 +28,10 @@ class BaseVectors:
         """The vectors of documents by document key, (keys, dimensions)."""
         return np.asarray(self.matrix[[self.by_key[key] for key in keys]])
 
-    def of_ids(self, doc_ids: Sequence[str]) -> Vectors:
-        """The vectors of documents by id, (ids, dimensions)."""
+    def matrix_of(self, doc_ids: Sequence[str]) -> Vectors:
+        """The vectors of documents by id, (ids, dimensions): of the whole corpus in its order the file itself."""
+        if list(self.by_id) == list(doc_ids):
+            return self.matrix
         return np.asarray(self.matrix[[self.by_id[doc_id] for doc_id in doc_ids]])
 
 

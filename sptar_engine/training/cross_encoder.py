@@ -85,7 +85,7 @@ class PairReader:
         self._lesson = lesson
         self._first_hits = first_hits
         self._dev_pairs = first_hits.pairs()
-        self._room = Room(lesson.config.cached_pairs or _HELD)
+        self.room = Room(lesson.config.cached_pairs or _HELD)
         if lesson.config.lora_rank:
             body = module[0]
             assert isinstance(body, Transformer)
@@ -99,7 +99,7 @@ class PairReader:
     def learn(self, batch: Batch) -> float:
         """See Learner. Out of memory, it goes on with fewer queries at a time."""
         readings = [self._reading(pair, batch) for pair in batch]
-        return self._room.run(partial(self._learn, readings), self.module, len(batch))
+        return self.room.run(partial(self._learn, readings), self.module, len(batch))
 
     def score(self, meter: Meter) -> float:
         """nDCG@10 when it puts BM25's first hits for the held-out queries in order."""
@@ -135,7 +135,12 @@ class PairReader:
 
     @cached_property
     def _base(self) -> BaseOpinion | None:
-        return ask_base(self._lesson, self._first_hits) if self._lesson.config.teacher_weight else None
+        if not self._lesson.config.teacher_weight:
+            return None
+        # Asked for in the midst of a step, whose dropout must not depend on whether loading a base draws numbers.
+        with torch.random.fork_rng():
+            torch.manual_seed(self._lesson.config.seed)
+            return ask_base(self._lesson, self._first_hits)
 
     def _learn(self, readings: Sequence[Reading], held: int) -> float:
         total = 0.0

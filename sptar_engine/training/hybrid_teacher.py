@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from sptar_engine.data.beir import read_qrels, read_queries
+from sptar_engine.data.seeds import read_seeds
 from sptar_engine.data.taught import COSINE
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, rank_hits
 from sptar_engine.retrieval.two_searches import TwoSearches
 from sptar_engine.training.development import DEPTH, MEASURE
+from sptar_engine.training.parts import Parts
 
 Features = NDArray[np.float64]
 """Of some documents of a query, (documents, 2): the cosine, and BM25's score as a share of the query's best."""
@@ -138,24 +141,21 @@ class Together:
 
 def learn_together(searches: TwoSearches, prepare: Path, count: int) -> Together:
     """Weigh the two on the training queries and measure them on the held-out ones. Raises InputError without those."""
-    texts = {query_id: query.text for query_id, query in read_queries(prepare).items()}
-    train, dev = read_qrels(prepare, "train"), read_qrels(prepare, "dev")
+    texts, dev = read_queries(prepare), read_qrels(prepare, "dev")
     if not dev.grades:
         raise InputError(f"{prepare} has no held-out queries; a teacher is examined on them before it teaches.")
-    there = searches.documents
-    answers = {
-        query_id: [doc_id for doc_id in train.relevant(query_id) if doc_id in there] for query_id in train.grades
-    }
-    seeds = {query_id: texts[query_id] for query_id in train.grades}
-    weights = fit_weights(dict(survey(searches, seeds, count, answers)), answers)
-    asked = {query_id: texts[query_id] for query_id in dev.grades}
-    fields = dict(survey(searches, asked, count, {}))
-    scores = [
-        measure(dev, {query_id: field.ranked(one, DEPTH) for query_id, field in fields.items()}).mean[MEASURE]
-        for one in (weights, Weights(weights.cosine, 0.0))
-    ]
-    together, alone = scores
-    return Together(weights, together, alone, len(asked))
+    seeds = read_seeds(prepare, "train")
+    answers = {query_id: [pair.document.doc_id for pair in pairs] for query_id, pairs in seeds.items()}
+    questions = {query_id: pairs[0].query.text for query_id, pairs in seeds.items()}
+    weights = fit_weights(dict(survey(searches, questions, count, answers)), answers)
+    together: dict[str, list[Hit]] = {}
+    alone: dict[str, list[Hit]] = {}
+    for some in _chunks({query_id: texts[query_id].text for query_id in dev.grades}):
+        for query_id, field in survey(searches, some, count, {}):
+            together[query_id] = field.ranked(weights, DEPTH)
+            alone[query_id] = field.ranked(Weights(weights.cosine, 0.0), DEPTH)
+    score, base_score = (measure(dev, rankings).mean[MEASURE] for rankings in (together, alone))
+    return Together(weights, score, base_score, len(dev.grades))
 
 
 def lesson_rows(
@@ -164,19 +164,31 @@ def lesson_rows(
     queries: Mapping[str, str],
     own: Mapping[str, Sequence[str]],
     count: int,
+    parts: Parts,
     tick: Callable[[int, int, str], None],
 ) -> Iterator[dict[str, Any]]:
-    """A row of scores.jsonl for each query: its first `count` documents and its own.
+    """A row of scores.jsonl for each query: its first `count` documents and its own. What is in `parts` is done.
 
     The scores are in cosines: divided by what a cosine is worth, so that where BM25 has nothing to say they are what
     the student begins with.
     """
-    keys = list(queries)
-    for start in range(0, len(keys), _CHUNK):
-        some = {key: queries[key] for key in keys[start : start + _CHUNK]}
+
+    def rows(some: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         for key, field in survey(searches, some, count, own):
             first = {hit.doc_id: hit.score for hit in field.ranked(together.weights, len(field.doc_ids))}
             chosen = dict.fromkeys([*list(first)[:count], *own[key]])
             scores = [round(first[doc_id] / together.weights.cosine, _DIGITS) for doc_id in chosen]
             yield {"query_key": key, "doc_ids": list(chosen), "scores": scores, "unit": COSINE}
-        tick(min(start + _CHUNK, len(keys)), len(keys), "training queries have their lesson")
+
+    done = 0
+    for number, some in enumerate(_chunks(queries)):
+        parts.make(number, partial(rows, some))
+        yield from parts.read(number)
+        done += len(some)
+        tick(done, len(queries), "training queries have their lesson")
+
+
+def _chunks(queries: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    keys = list(queries)
+    for start in range(0, len(keys), _CHUNK):
+        yield {key: queries[key] for key in keys[start : start + _CHUNK]}

@@ -38,7 +38,8 @@ class LateInteraction(TransformerTower[MultiVectorEncoder, list[Tensor]]):
         super().__init__(model, lesson)
         masks = [module for module in model if isinstance(module, MultiVectorMask)]
         words = [word for mask in masks for word in mask.skiplist_words]
-        self._skipped = np.array(model.tokenizer.convert_tokens_to_ids(words), np.int32)
+        known = set(model.tokenizer.convert_tokens_to_ids(words)) - {model.tokenizer.unk_token_id}
+        self._skipped = np.array(sorted(known), np.int32)
 
     def encode(self, side: str, rows: Sequence[TokenIds]) -> Tensor:
         """One pass: the tokens that count, text after text, as (tokens, dimensions)."""

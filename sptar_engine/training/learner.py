@@ -12,6 +12,7 @@ import torch
 from sptar_engine.configs import TrainConfig
 from sptar_engine.training.base_vectors import BaseVectors
 from sptar_engine.training.batches import Batch
+from sptar_engine.training.cached_gradients import Room
 from sptar_engine.training.development import DevelopmentSet
 from sptar_engine.training.pairs import TrainingSet
 
@@ -66,6 +67,10 @@ class Learner(Protocol):
     @property
     def evaluation_size(self) -> int:
         """Documents that one evaluation puts through the model."""
+
+    @property
+    def room(self) -> Room:
+        """How much of a batch has its activations in memory; a checkpoint keeps it."""
 
     def learn(self, batch: Batch) -> float:
         """Add the gradient of a batch's loss to that of the module, in training mode, and return the loss."""

@@ -64,12 +64,14 @@ class QueryTower(BiEncoder):
         vectors: Vectors = self._vectors(QUERY, self._dev_queries, list(development.queries))
         meter.advance(len(development.queries), "held-out questions")
         doc_ids = list(development.documents)
-        return search(list(development.queries), vectors, doc_ids, self._vectors_of.of_ids(doc_ids), DEPTH)
+        documents = self._vectors_of.matrix_of(doc_ids)
+        return search(list(development.queries), vectors, doc_ids, documents, DEPTH)
 
     def save(self, folder: Path) -> None:
         """Write a folder with both towers, which `encode_query` and `encode_document` tell apart."""
         remove_lora(self.module)
         lesson = self._lesson
+        torch.manual_seed(lesson.config.seed)  # a base may lack weights, which are then drawn: the same in every run
         documents = load_bi_encoder(lesson.base, lesson.config.max_length, lesson.device)
         router = Router.for_query_document([*self.module], [*documents], default_route=DOCUMENT)
         write_model(SentenceTransformer(modules=[router], device=lesson.device), folder)

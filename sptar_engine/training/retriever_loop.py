@@ -84,7 +84,7 @@ class RetrieverLoop:
         """
         module = self.learner.module
         optimizer = torch.optim.AdamW(parameter_groups(module), lr=self.config.learning_rate, weight_decay=0.0)
-        training = _load(self.checkpoint, module, optimizer) or Training(scores={0: base_score})
+        training = _load(self.checkpoint, self.learner, optimizer) or Training(scores={0: base_score})
         total = self.plan.steps
         evaluations = evaluation_steps(total, self.config.evaluations)
         for step, batch in enumerate(islice(self.plan, total), 1):
@@ -122,7 +122,7 @@ class RetrieverLoop:
     def _evaluate(self, training: Training, optimizer: torch.optim.Optimizer, meter: Meter, total: int) -> None:
         score = self.learner.score(meter)
         training.add_score(score, self.learner.module)
-        _save(self.checkpoint, training, self.learner.module, optimizer)
+        _save(self.checkpoint, training, self.learner, optimizer)
         measured = {f"dev_{MEASURE}": score, "best_step": training.best_step, "step": training.step}
         meter.advance(0, f"step {training.step} of {total}: held-out {MEASURE} {score:.3f}", **measured)
 
@@ -144,22 +144,24 @@ def rate(step: int, total: int, warmup: float) -> float:
     return step / rising if step <= rising else (total - step + 1) / (total - rising + 1)
 
 
-def _save(checkpoint: Path, training: Training, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _save(checkpoint: Path, training: Training, learner: Learner, optimizer: torch.optim.Optimizer) -> None:
     state = {
         "losses": training.losses,
         "scores": training.scores,
         "best": training.best,
-        "weights": trained_values(module),
+        "weights": trained_values(learner.module),
         "optimizer": optimizer.state_dict(),
+        "held": learner.room.held,
     }
     save_checkpoint(checkpoint, state)
 
 
-def _load(checkpoint: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Training | None:
+def _load(checkpoint: Path, learner: Learner, optimizer: torch.optim.Optimizer) -> Training | None:
     """Put the state of the last evaluation in place, if there is one."""
     state = load_checkpoint(checkpoint)
     if state is None:
         return None
-    load_trained_values(module, state["weights"])
+    load_trained_values(learner.module, state["weights"])
+    learner.room.held = state["held"]
     optimizer.load_state_dict(state["optimizer"])
     return Training(state["losses"], state["scores"], state["best"])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sptar_engine.data.beir import read_qrels, read_queries
 from sptar_engine.data.mined import Mined
+from sptar_engine.data.seeds import read_seeds
 from sptar_engine.errors import InputError, StageError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Corpus, Hit, Qrels, Rankings, rank_hits
@@ -34,10 +35,14 @@ _HALVINGS = 60  # of the range in which the temperature is looked for: to the la
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """Held-out queries (text by id) with BM25's first hits, which a teacher is asked to put in a better order."""
+    """Held-out queries (text by id) with BM25's first hits, which a teacher is asked to put in a better order.
+
+    `answers` are the judgements from `prepare.min_grade` on, as training pairs are.
+    """
 
     queries: Mapping[str, str]
     qrels: Qrels
+    answers: Qrels
     hits: Rankings
 
     @property
@@ -49,7 +54,7 @@ class Exam:
         """Compare the teacher's order of the documents with BM25's own."""
         ranked = {query: rank_hits(Hit(*scored) for scored in known.items()) for query, known in scores.items()}
         teacher, bm25 = (measure(self.qrels, rankings).mean[MEASURE] for rankings in (ranked, self.hits))
-        return Grades(teacher, bm25, fit_temperature(scores, self.qrels))
+        return Grades(teacher, bm25, fit_temperature(scores, self.answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,9 @@ def read_exam(prepare: Path, bm25: Ranker, depth: int, tick: Tick) -> Exam:
     queries = {query_id: texts[query_id].text for query_id in qrels.grades}
     if not queries:
         raise InputError(f"{prepare} has no held-out queries; a teacher is examined on them before it teaches.")
-    return Exam(queries, qrels, bm25.rank(queries, depth, tick))
+    seeds = read_seeds(prepare, "dev")
+    answers = Qrels({query_id: {pair.document.doc_id: 1 for pair in pairs} for query_id, pairs in seeds.items()})
+    return Exam(queries, qrels, answers, bm25.rank(queries, depth, tick))
 
 
 def choose_documents(
@@ -119,7 +126,7 @@ def score_lists(
     return scores
 
 
-def fit_temperature(scores: Scores, qrels: Qrels) -> float:
+def fit_temperature(scores: Scores, answers: Qrels) -> float:
     """The number to divide a teacher's scores by, so that their softmax fits the relevant documents best.
 
     It minimises the mean over the queries of the mean of -log softmax of the relevant documents (temperature scaling,
@@ -127,7 +134,7 @@ def fit_temperature(scores: Scores, qrels: Qrels) -> float:
     scores then spread by `_FLATTEST` to `_SHARPEST` nats in the mean query, where fewer or separable answers would
     ask for less or more. Queries of which no document with a score is relevant say nothing; 1 when all are such.
     """
-    rows = [row for query, known in scores.items() if (row := _answers(known, qrels.relevant(query)))]
+    rows = [row for query, known in scores.items() if (row := _answers(known, answers.relevant(query)))]
     spread = float(np.mean([values.std() for values, _ in rows])) if rows else 0.0
     if not spread:
         return 1.0

@@ -59,13 +59,13 @@ class TwoTower(ABC, Generic[Encoded]):
     def __init__(self, module: nn.Module, lesson: Lesson) -> None:
         self.module = module
         self._lesson = lesson
-        self._room = Room(lesson.config.cached_pairs)
+        self.room = Room(lesson.config.cached_pairs)
 
     def learn(self, batch: Batch) -> float:
         """See Learner. Out of memory, it goes on with fewer activations at a time."""
         lesson = self._lesson
         gathered = gather_candidates(batch, lesson.training_set, lesson.taught, lesson.config.multi_positive)
-        return self._room.run(partial(self._learn, gathered), self.module, len(batch))
+        return self.room.run(partial(self._learn, gathered), self.module, len(batch))
 
     @abstractmethod
     def cut(self, side: str, keys: Sequence[Hashable], most: int) -> list[Part]:

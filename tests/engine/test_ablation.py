@@ -3,6 +3,7 @@
 import pytest
 
 from sptar_engine import ablation, workspace
+from sptar_engine.artifacts import write_json
 from sptar_engine.errors import ConfigError
 from sptar_engine.experiment import merge, plan
 from sptar_engine.presets import PRESETS
@@ -62,3 +63,28 @@ def test_switches_are_read_in_their_order_and_unknown_ones_named() -> None:
         ablation.parse_switches("prompt")
     with pytest.raises(ConfigError, match="at least one switch"):
         ablation.parse_switches(",")
+
+
+@pytest.mark.parametrize(
+    ("family", "switch"),
+    [
+        ("cross_encoder", "negatives"), ("cross_encoder", "interpolation"), ("sparse", "interpolation"),
+        ("late_interaction", "distillation"),
+    ],
+)  # fmt: skip
+def test_switch_that_changes_nothing_in_a_family_trains_nothing_anew(family, switch) -> None:
+    settings = PRESETS["balanced"].settings
+    steps = plan(("sptar",), settings, families=(family,), variants=ablation.variants((switch,), settings))
+    assert len([step for step in steps if step.stage == "train"]) == 1
+    assert len([step for step in steps if step.stage == "evaluate"]) == 2
+
+
+def test_switch_that_changes_nothing_has_no_worth(tmp_path) -> None:
+    cells = {"sptar/late_interaction": 0.4, "sptar/late_interaction:without_distillation": 0.4}
+    write_experiment(tmp_path, cells)
+    experiment = workspace.load(tmp_path)
+    measuring = experiment["steps"][-1]
+    measuring["inputs"]["train"] = "train.sptar/late_interaction"
+    write_json(tmp_path / workspace.EXPERIMENT, experiment)
+    (row,) = workspace.compare(tmp_path)["switches"]
+    assert (row["same"], row["worth"]) == (True, None)

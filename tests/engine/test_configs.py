@@ -86,6 +86,7 @@ def test_wrong_override_is_said_in_one_sentence(words, message) -> None:
         (["filter.top_k=90", "filter.depth=50"], "filter.top_k"),
         (["package.name=my model"], "package.name"),
         (["train.mixes=0.5,2"], "train.mixes"),
+        (["train.matryoshka=192²"], "train.matryoshka"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_before_anything_runs(words, option) -> None:

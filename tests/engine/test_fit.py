@@ -114,3 +114,13 @@ def test_vectors_have_the_size_of_the_last_module_and_tokens_that_of_the_transfo
     assert base_size(tmp_path) == BaseSize(64, 64)
     write_json(tmp_path / "modules.json", [{"path": part} for part in (*configs, "3_Normalize")])
     assert base_size(tmp_path) == BaseSize(64, 24)
+
+
+def test_place_beyond_the_different_sets_of_examples_is_refused(toy_dataset, tmp_path) -> None:
+    shutil.copy(toy_dataset / "corpus.jsonl", tmp_path)
+    doc_ids = [row["_id"] for row in read_jsonl(toy_dataset / "corpus.jsonl")][:3]
+    rows = ({"query_id": f"q{doc_id}", "query": "a question", "doc_id": doc_id, "grade": 1} for doc_id in doc_ids)
+    write_jsonl(seeds_path(tmp_path, "train"), rows)
+    check_seeds(plan(("sptar",), merge({"select": {"take": 2}})), tmp_path)
+    with pytest.raises(ConfigError, match="3 is beyond the last of 3 different sets"):
+        check_seeds(plan(("sptar",), merge({"select": {"take": 3}})), tmp_path)

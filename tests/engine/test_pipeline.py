@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from sptar_engine.configs import FilterConfig, PrepareConfig, StageConfig, TuneConfig
+from sptar_engine.configs import FilterConfig, GenerateConfig, PrepareConfig, StageConfig, TeachConfig, TuneConfig
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
 from sptar_engine.pipeline import RESULT, StageResult, Store, run_stage, stage_key
 from sptar_engine.registry import StageSpec
@@ -294,3 +294,20 @@ def test_key_depends_on_the_exact_model(store, monkeypatch) -> None:
     newer = catalog.ModelEntry(entry.name, entry.kind, entry.licence, entry.source, "9.9", entry.folder)
     monkeypatch.setattr(catalog, "describe", lambda name, kind, models: newer)
     assert stage_key(TuneConfig(), {"prepare": "x"}, store.models) != before
+
+
+@pytest.mark.parametrize(
+    ("config", "idle", "use"),
+    [
+        (GenerateConfig, {"base": "sparse-encoder"}, {"choice": "diverse"}),
+        (FilterConfig, {"max_length": 64, "threads": 1}, {"method": "round_trip"}),
+        (TeachConfig, {"document_tokens": 64}, {"teacher": "likelihood"}),
+    ],
+)
+def test_setting_that_nothing_looks_at_does_not_make_another_result(store, monkeypatch, config, idle, use) -> None:
+    from sptar_engine import catalog
+
+    entry = catalog.ModelEntry
+    monkeypatch.setattr(catalog, "describe", lambda name, kind, models: entry(name, kind, "", "", "1", None))
+    keys = [stage_key(config(**given), {"prepare": "x"}, store.models) for given in ({}, idle, use, {**idle, **use})]
+    assert keys[0] == keys[1] != keys[2] != keys[3]

@@ -48,3 +48,17 @@ def test_rows_are_by_perplexity_and_leave_other_arms_out(tmp_path) -> None:
     assert [(row["cell"], row["place"], row["perplexity"], row["kept"]) for row in rows] == [
         ("sptar", 1, 21.0, 99), ("sptar:prompt_4", 4, 24.0, 96), ("sptar:prompt_9", 9, 29.0, 91),
     ]  # fmt: skip
+
+
+def test_relation_is_within_an_arm(tmp_path) -> None:
+    cells = {f"{arm}{end}": 0.3 for arm in ("inpars", "sptar") for end in ("", ":prompt_4", ":prompt_9")}
+    write_experiment(tmp_path, cells)
+    found = workspace.compare(tmp_path)["relations"]
+    assert [(one["arm"], one["of"]) for one in found] == [
+        ("inpars", "perplexity"), ("inpars", "kept"), ("sptar", "perplexity"), ("sptar", "kept"),
+    ]  # fmt: skip
+
+
+def test_place_that_somebody_chose_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one after the other"):
+        prompt_ladder.variants(("sptar",), 3, merge({"select": {"take": 2}}))

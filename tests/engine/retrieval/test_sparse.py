@@ -46,6 +46,15 @@ def test_search_of_a_worked_example() -> None:
     ]  # fmt: skip
 
 
+def test_documents_searched_in_blocks_are_found_as_at_once(monkeypatch) -> None:
+    rng = np.random.default_rng(3)
+    queries, documents = (csr_matrix(rng.random((count, 5)) * (rng.random((count, 5)) < 0.4)) for count in (4, 30))
+    texts = texts_of(*range(30))
+    at_once = sparse.search_sparse(list("abcd"), queries, texts, documents, 6)
+    monkeypatch.setattr(sparse, "_COLUMNS", 7)
+    assert sparse.search_sparse(list("abcd"), queries, texts, documents, 6) == at_once
+
+
 def test_model_that_compares_by_cosine_is_searched_by_cosine(space, family_folder, tmp_path) -> None:
     model = SparseEncoder(str(family_folder("sparse")), device="cpu", similarity_fn_name="cosine")
     model.save(str(tmp_path / "cosine"), create_model_card=False)

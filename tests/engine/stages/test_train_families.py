@@ -8,6 +8,7 @@ import pytest
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
 from sptar_engine.artifacts import checksums, read_jsonl, write_jsonl
+from sptar_engine.configs import STARTS_RANDOM
 from sptar_engine.errors import Cancelled, ConfigError, InputError
 from sptar_engine.stage import Progress
 from sptar_engine.stages import train as train_stage
@@ -106,11 +107,11 @@ def test_family_that_begins_at_random_has_no_mixture_and_is_held_against_another
 ) -> None:
     context = make_context("train", inputs)
     metrics = train_stage.run(make_config(family=family, epochs=1, evaluations=1, **QUICK), context).metrics
-    shares = {"1"} if family in train_stage.RANDOM else {"0", "0.5", "1"}
+    shares = {"1"} if family in STARTS_RANDOM else {"0", "0.5", "1"}
     assert metrics["mixtures"].keys() == shares
     named = {"late_interaction": "the untrained bi-encoder", "sparse": "the untrained bi-encoder"}
     assert metrics.get("yardstick") == (named | {"cross_encoder": "BM25"}).get(family)
-    if family in train_stage.RANDOM:
+    if family in STARTS_RANDOM:
         assert metrics["dev_nDCG@10_untrained"] == metrics["dev_nDCG@10_yardstick"]
         assert f"of {metrics['yardstick']}" in metrics["sentence"] and not metrics["kept_untrained"]
     assert ("sparse autoencoder" in metrics["sentence"]) == (family == "sparse")

@@ -3,15 +3,30 @@
 import numpy as np
 import pytest
 
-from sptar_engine.records import Hit
-from sptar_engine.training.hybrid_teacher import Field, Together, Weights, fit_weights, lesson_rows, survey
+from sptar_engine.artifacts import read_jsonl
+from sptar_engine.configs import PrepareConfig
+from sptar_engine.data.beir import qrels_path, read_qrels
+from sptar_engine.data.seeds import read_seeds
+from sptar_engine.errors import Cancelled
+from sptar_engine.records import Hit, Metrics
+from sptar_engine.stages import prepare as prepare_stage
+from sptar_engine.training import hybrid_teacher
+from sptar_engine.training.hybrid_teacher import (
+    Field,
+    Together,
+    Weights,
+    fit_weights,
+    learn_together,
+    lesson_rows,
+    survey,
+)
+from sptar_engine.training.parts import Parts
 
 
 class Searches:
     """Two searches over three documents that never agree."""
 
     def __init__(self) -> None:
-        self.documents = ("d1", "d2", "d3")
         self.near = {"d1": 0.9, "d2": 0.5, "d3": 0.1}
         self.said = {"d3": 8.0, "d2": 2.0}
 
@@ -65,13 +80,58 @@ def test_base_stands_alone_where_no_answer_is_known() -> None:
     assert fit_weights({"q": field}, {}).share == 0.0
 
 
-def test_lesson_is_in_cosines_the_own_document_always_in_it() -> None:
-    together = Together(Weights(10.0, 5.0), 0.6, 0.5, 4)
+def test_lesson_is_in_cosines_the_own_document_always_in_it(tmp_path) -> None:
     ticks = []
-    rows = list(lesson_rows(together, Searches(), {"q": "lift"}, {"q": ["d2"]}, 1, lambda *tick: ticks.append(tick)))
+    rows = _lesson(Searches(), {"q": "lift"}, tmp_path, lambda *tick: ticks.append(tick))
     # d1: 0.9; d3: 0.1 + 5 / 10; d2, which neither finds first, is the query's own: 0.5 + 0.25 * 5 / 10.
     assert rows == [{"query_key": "q", "doc_ids": ["d1", "d2"], "scores": [0.9, 0.625], "unit": "cosine"}]
     assert ticks == [(1, 1, "training queries have their lesson")]
+
+
+def test_stopped_lesson_goes_on_behind_its_last_whole_part(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(hybrid_teacher, "_CHUNK", 2)
+    searches, queries, asked = Searches(), dict.fromkeys("abcde", "lift"), []
+    plainly = searches.encode
+
+    def encode(texts):
+        asked.append(len(texts))
+        return plainly(texts)
+
+    def stop(done, total, message):
+        if done == 4:
+            raise Cancelled(message)
+
+    monkeypatch.setattr(searches, "encode", encode)
+    with pytest.raises(Cancelled):
+        _lesson(searches, queries, tmp_path / "stopped", stop)
+    after = _lesson(searches, queries, tmp_path / "stopped", lambda *_: None)
+    assert asked == [2, 2, 1]
+    assert after == _lesson(Searches(), queries, tmp_path / "undisturbed", lambda *_: None)
+
+
+def _lesson(searches, queries, folder, tick):
+    together = Together(Weights(10.0, 5.0), 0.6, 0.5, 4)
+    own = {key: ["d2"] for key in queries}
+    return list(lesson_rows(together, searches, queries, own, 1, Parts(folder), tick))
+
+
+def test_weights_are_fitted_to_answers_from_the_least_grade_on(toy_dataset, make_context, monkeypatch) -> None:
+    context = make_context("prepare", {"dataset": toy_dataset})
+    prepare_stage.run(PrepareConfig(), context)
+    seeds = read_seeds(context.out_dir, "train")
+    first = next(iter(seeds))
+    grades = read_qrels(context.out_dir, "train").grades[first]
+    other = next(row["_id"] for row in read_jsonl(context.out_dir / "corpus.jsonl") if row["_id"] not in grades)
+    with qrels_path(context.out_dir, "train").open("a") as stream:  # judged, and below prepare.min_grade
+        stream.write(f"{first}\t{other}\t1\n")
+    fitted = []
+    monkeypatch.setattr(hybrid_teacher, "survey", lambda *_: ())
+    monkeypatch.setattr(hybrid_teacher, "measure", lambda *_: Metrics({"nDCG@10": 0.5}, {}))
+    monkeypatch.setattr(
+        hybrid_teacher, "fit_weights", lambda fields, answers: fitted.append(answers) or Weights(10.0, 0.0)
+    )
+    learn_together(Searches(), context.out_dir, 10)
+    assert fitted == [{key: [pair.document.doc_id for pair in pairs] for key, pairs in seeds.items()}]
 
 
 def test_sentence_says_who_is_better() -> None:

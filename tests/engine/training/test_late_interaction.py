@@ -1,6 +1,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from sentence_transformers import MultiVectorEncoder
@@ -90,6 +91,23 @@ def test_punctuation_of_documents_has_no_vector(make) -> None:
     assert learner.count("document", row) == len(row) - 2
     assert learner.count("query", row) == len(row)
     assert len(matrices(learner.module, [DOCUMENTS[2]], "document")[0]) == len(row) - 2
+
+
+def test_mark_that_the_tokenizer_does_not_know_is_read_as_unknown_and_counts(make, monkeypatch) -> None:
+    known = make()
+    tokenizer = type(known.module.tokenizer)
+    plainly = tokenizer.convert_tokens_to_ids
+
+    def lacking(self, words):
+        found = plainly(self, words)
+        return [self.unk_token_id if word == "," else one for word, one in zip(words, found, strict=True)]
+
+    monkeypatch.setattr(tokenizer, "convert_tokens_to_ids", lambda self, words: (
+        lacking(self, words) if isinstance(words, list) else plainly(self, words)
+    ))  # fmt: skip
+    learner = make()
+    row = [learner.module.tokenizer.unk_token_id]
+    assert learner.count("document", np.array(row)) == 1
 
 
 def test_a_few_steps_lower_the_loss(make) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from sptar_engine.configs import TrainConfig
 from sptar_engine.errors import Cancelled, StageError
 from sptar_engine.training.batches import Batch, BatchPlan
+from sptar_engine.training.cached_gradients import Room
 from sptar_engine.training.learner import Meter
 from sptar_engine.training.pace import set_pace
 from sptar_engine.training.pairs import TrainingPair
@@ -25,6 +26,7 @@ class Toy:
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.5), nn.Linear(4, 1)).eval()
         self.evaluation_size = 5
+        self.room = Room(0)
         self.scores: Iterator[float] | None = iter(scores) if scores else None
 
     def learn(self, batch: Batch) -> float:
@@ -175,3 +177,12 @@ def test_learning_rate_rises_then_falls_in_lines() -> None:
     assert [rate(step, 6, 1 / 3) for step in range(1, 7)] == [0.5, 1.0, 0.8, 0.6, 0.4, 0.2]
     assert [rate(step, 2, 0.0) for step in (1, 2)] == [2 / 3, 1 / 3]
     assert [rate(step, 2, 1.0) for step in (1, 2)] == [0.5, 1.0]
+
+
+def test_what_little_memory_allows_is_still_known_after_a_stop(tmp_path) -> None:
+    first, again = Toy(), Toy()
+    first.room.held = 2
+    with pytest.raises(Cancelled):
+        train(first, tmp_path, Ticks(9))
+    train(again, tmp_path)
+    assert again.room.held == 2

@@ -130,7 +130,8 @@ def test_temperature_is_one_where_there_is_nothing_to_fit(known) -> None:
 
 def test_exam_compares_both_orders_of_the_same_documents() -> None:
     hits = {"q": [Hit("a", 3.0), Hit("b", 2.0)], "r": [Hit("c", 1.0), Hit("d", 0.5)]}
-    exam = Exam({"q": "Q", "r": "R"}, Qrels({"q": {"b": 1}, "r": {"c": 1}}), hits)
+    judged = Qrels({"q": {"b": 1}, "r": {"c": 1}})
+    exam = Exam({"q": "Q", "r": "R"}, judged, judged, hits)
     assert exam.lists == {"q": ["a", "b"], "r": ["c", "d"]}
     second = 1 / math.log2(3)
     grades = exam.grade({"q": {"a": 0.1, "b": 0.2}, "r": {"c": 0.9, "d": 0.3}})
