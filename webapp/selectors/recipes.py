@@ -17,6 +17,7 @@ from webapp.selectors.artifacts import value_of
 from webapp.selectors.words import arm_name, family_name, preset_name, stage_name
 
 _BY_MACHINE = frozenset({"dtype", "threads"})
+_YOU = "you"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def recipe_of(experiment: Experiment, stages: Sequence[StageRun]) -> Recipe:
         preset=preset_name(experiment.preset),
         arms=[arm_name(arm) for arm in experiment.arms],
         families=[family_name(family) for family in experiment.families],
-        changed=[one for one in changed if one.value != one.default],
+        changed=[one for one in changed if one.value != one.default or one.by == _YOU],
         every=every,
         machine=experiment.machine,
         versions=_versions(experiment, stages),
@@ -114,7 +115,7 @@ def _setting(stage: str, option: str, value: Any, by: str) -> Setting:
 
 def _who(experiment: Experiment, stage: str, option: str, value: Any) -> str:
     preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
-    return "the preset" if preset.get(stage, {}).get(option) == value else "you"
+    return "the preset" if preset.get(stage, {}).get(option) == value else _YOU
 
 
 def _versions(experiment: Experiment, stages: Sequence[StageRun]) -> Mapping[str, str]:
