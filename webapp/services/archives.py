@@ -36,9 +36,9 @@ def ask(
 ) -> tuple[Archive, bool]:
     """Have an archive made; returns it, and whether it has to be made: what has not changed since is there already.
 
-    `boxes` and `chosen` are what the kind puts in, and its format or family. Raises ValidationError for a kind, a box or a
-    format that does not exist, NotThereError when the experiment has nothing of the kind or too many archives are
-    kept.
+    `boxes` and `chosen` are what the kind puts in, and its format or family. Raises ValidationError for a kind, a box,
+    a format or a family that does not exist, NotThereError when the experiment has nothing of the kind or too many
+    archives are kept.
     """
     options = _options(kind, boxes, chosen)
     sources = sources_of(experiment)

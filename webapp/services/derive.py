@@ -151,7 +151,8 @@ def batches_of(experiment: Experiment) -> dict[str, str]:
     rows = StageRun.objects.filter(experiment=experiment, stage__in=["generate", "filter"], state=State.DONE)
     found: dict[str, dict[str, str]] = {}
     for stage, arms, folder in rows.order_by("position").values_list("stage", "arms", "folder"):
-        found.setdefault(arms[0], {})[stage] = folder
+        for arm in arms:
+            found.setdefault(arm, {})[stage] = folder
     return {arm: stages["generate"] for arm, stages in found.items() if {"generate", "filter"} <= stages.keys()}
 
 

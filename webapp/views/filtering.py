@@ -34,7 +34,8 @@ def what_if(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
     context = {
         "batch": batch, "experiment": batch.experiment, "found": found, "filtered": filtered,
         "fixed": filtering.why_no_threshold(filtered),
-        "why_not": why_not, "plan": _plan(batch, found.k) if found and not why_not else None, "newest": newest_number(project), "current_step": "generate",
+        "why_not": why_not, "plan": _plan(batch, found.k) if found and not why_not else None,
+        "newest": newest_number(project), "current_step": "generate",
     }  # fmt: skip
     # Back in the browser asks for the whole page, by htmx too.
     is_part = request.htmx and not request.htmx.history_restore_request
