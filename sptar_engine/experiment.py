@@ -165,8 +165,8 @@ def settled(step: Step, kept: Mapping[str, int]) -> StageConfig:
     fewest = min(step.equal, key=lambda source: (kept[source], source))
     if kept[fewest] == 0:
         raise InputError(
-            f"The step {fewest} kept no query, so there is no equal number of pairs to train on; let the filter keep "
-            "more or leave out --equal-pairs."
+            f"The filter of the arm {fewest.partition('.')[2]} kept no query, so there is no equal number to compare "
+            "at; loosen the filter or leave the comparison at equal numbers out."
         )
     own = step.inputs.get("filter", "")
     if kept.get(own, kept[fewest] + 1) <= kept[fewest]:

@@ -123,7 +123,7 @@ KINDS: dict[str, Kind] = {
 def clean_options(kind: Kind, *, boxes: Iterable[str], chosen: str = "") -> dict[str, Any]:
     """The options of an archive: each box by its name, and the format or the family that is `chosen`.
 
-    The bi-encoder, which is meant when nothing is chosen, is not named. Raises ValueError with a sentence.
+    Without a choice no family is named: only the experiment tells which there is. Raises ValueError with a sentence.
     """
     given, known = set(boxes), {box.key for box in kind.boxes}
     if unknown := sorted(given - known):
@@ -134,11 +134,16 @@ def clean_options(kind: Kind, *, boxes: Iterable[str], chosen: str = "") -> dict
         if (chosen or names[0]) not in names:
             raise ValueError(f"There is no format {chosen!r}; choose one of {', '.join(names)}.")
         options["format"] = chosen or names[0]
-    if kind.by_family and chosen not in ("", BI_ENCODER):
+    if kind.by_family and chosen:
         if chosen not in FAMILIES or not FAMILIES[chosen].trains:
             raise ValueError(f"There is no kind of search model {chosen!r}.")
         options["family"] = chosen
     return options
+
+
+def family_in(options: Mapping[str, Any]) -> str:
+    """The kind of search model that an archive is of; the bi-encoder, before there were others to choose."""
+    return str(options.get("family", BI_ENCODER))
 
 
 def default_options(kind: Kind) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 44  # room for the numbers, the last 
 _MARK = 4.0  # half the size of a point's mark
 _SHAPES = ("circle", "square", "triangle", "diamond")  # beside colour and dash, so that colour says nothing alone
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # distances between ticks that people read easily
+MOST_LINES = 4  # that the eye and the shapes tell apart
 _FEW_POINTS = 40  # beyond, marks would run into each other
 MAX_POINTS = 400  # of a drawn line; more than the pixels of a phone
 
@@ -170,7 +171,7 @@ def draw_lines(
     `key` makes the ids of the page unique. `best` is a point to mark, and its label.
     `whole_x` keeps the ticks of the x axis whole numbers. `intervals` (x, low, high) belong to the first line.
     """
-    drawn = [Series(one.name, _thinned(sorted(one.points))) for one in series if one.points][:4]
+    drawn = [Series(one.name, _thinned(sorted(one.points))) for one in series if one.points][:MOST_LINES]
     if not drawn:
         return None
     xs = [x for one in drawn for x, _ in one.points]

@@ -219,8 +219,10 @@ TERMS: tuple[Term, ...] = (
     Term(
         "learning from a teacher",
         "distillation",
-        "A slow and more exact model gives each document of a question a score, and a faster one learns to order them "
-        "alike. A teacher that does no better than keyword search on your held-out examples does not teach.",
+        "Something more exact, a slow model or keyword search and the untrained search model together, gives each "
+        "document of a question a score, and the search model learns to order them alike. A teacher is examined on "
+        "your held-out examples first: one that is no better than keyword search, or than the untrained search model "
+        "where that is a part of it, does not teach.",
         also=("teacher",),
     ),
     Term(

@@ -240,7 +240,7 @@ def test_number_of_pairs_is_settled_when_the_filters_are_done_and_the_smallest_k
     assert settled(steps["train.sptar"], {}) == steps["train.sptar"].config
     lower = by_id(plan(STANDARD_ARMS, merge({"train": {"weak_limit": 100}}), equal_pairs=True))
     assert settled(lower["train.sptar:equal_pairs"], kept).as_dict()["weak_limit"] == 100
-    with pytest.raises(InputError, match=r"filter\.inpars kept no query"):
+    with pytest.raises(InputError, match="filter of the arm inpars kept no query, so there is no equal number"):
         settled(steps["train.sptar:equal_pairs"], {**kept, "filter.inpars": 0})
 
 

@@ -17,7 +17,7 @@ from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import CORPUS_FILE, qrels_path
 from sptar_engine.errors import StageError
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums
-from webapp.archive_kinds import KINDS, default_options
+from webapp.archive_kinds import KINDS, default_options, family_in
 from webapp.downloads import exact_cell
 from webapp.errands import archive_words
 from webapp.errands.archive_vectors import write_vectors
@@ -56,7 +56,7 @@ def files_of(order: Order) -> Files:
 
 def _retriever(order: Order) -> Files:
     """The packed model with another card. Its weights are those that passed the load check, or none."""
-    packed = order.sources.package(order.options.get("family", ""))
+    packed = order.sources.package(family_in(order.options))
     if packed is None:
         raise StageError("This experiment has packed no such search model, or its file is damaged.")
     if packed.model is None:
@@ -174,7 +174,7 @@ def _everything(order: Order) -> Files:
 
 def _orders(order: Order, kind: str) -> Iterator[Order]:
     """The parts of everything: the standard options of a kind, questions in both exact and readable form."""
-    options = default_options(KINDS[kind])
+    options = order.sources.complete(kind, default_options(KINDS[kind]))
     for chosen in ("csv", "jsonl") if kind == "questions" else ("",):
         given = {**options, "format": chosen} if chosen else options
         yield Order(order.sources, kind, given, order.folder, order.tick)

@@ -25,6 +25,13 @@ CHOSEN_ARMS = tuple(name for name in ARMS if name not in BASELINES)
 USUAL_ARMS = tuple(name for name in CHOSEN_ARMS if name in STANDARD_ARMS)
 """What takes part besides the baselines unless somebody chooses."""
 
+_OF_ARMS = {
+    stage: {name for arm in ARMS.values() for name in arm.settings.get(stage, {})}
+    for arm in ARMS.values()
+    for stage in arm.settings
+}
+"""Options that an arm has settings of its own for, by stage: a default that somebody chose lies over these."""
+
 MAX_SEEDS = 5
 
 Model = tuple[str, str]  # name and the line that describes it
@@ -214,12 +221,12 @@ def choices_of(experiment: Experiment) -> dict[str, Any]:
 
 
 def _telling(asked: Settings, preset: Settings) -> dict[str, dict[str, Value]]:
-    """Typed values that differ from the defaults, and those that the preset sets, by stage."""
+    """Typed values that differ from the defaults, and those that the preset or an arm of its own sets, by stage."""
     kept: dict[str, dict[str, Value]] = {}
     for stage, values in asked.items():
         made = build_config(stage, values).as_dict()
         defaults = build_config(stage, {}).as_dict()
-        ours = preset.get(stage, {})
+        ours = {*preset.get(stage, {}), *_OF_ARMS.get(stage, ())}
         telling = {name: made[name] for name in values if made[name] != defaults[name] or name in ours}
         if telling:
             kept[stage] = telling

@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from sptar_engine.arms import ARMS, BI_ENCODER
 from sptar_engine.artifacts import sha256_json
-from webapp.archive_kinds import KINDS, default_options
+from webapp.archive_kinds import KINDS, default_options, family_in
 from webapp.models import BulkReview, Decision, Errand, Experiment, ReviewStep, StageRun, State
 from webapp.places import store_folder
 from webapp.selectors import model_cards
@@ -77,6 +77,12 @@ class Sources:
     def package(self, family: str) -> Packed | None:
         """The packed search model of a family; without a family the first."""
         return next((one for one in self.packages if not family or one.family == family), None)
+
+    def complete(self, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with the family named: where nobody chose one, that of the first packed search model."""
+        if not KINDS[kind].by_family or "family" in options or self.packed is None:
+            return dict(options)
+        return {**options, "family": self.packed.family}
 
     def missing(self, kind: str) -> str:
         """Why there is no such download, as a sentence; empty when there is one."""
@@ -160,12 +166,12 @@ def fingerprint(sources: Sources, kind: str, options: Mapping[str, Any]) -> str:
 def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
     if kind == "everything":
         return {
-            part: _parts(sources, part, default_options(KINDS[part]))
+            part: _parts(sources, part, sources.complete(part, default_options(KINDS[part])))
             for part, is_wanted in options.items()
             if is_wanted and not sources.missing(part)
         }
     if kind == "retriever":
-        packed = sources.package(options.get("family", ""))
+        packed = sources.package(family_in(options))
         return packed and [packed.listing["sha256"], model_cards.card_of(sources.experiment, packed.card, options)]
     if kind == "soft_prompt":
         return [[stage.folder, stage.digest] for stage in sources.stages if stage.stage in ("tune", "select")]

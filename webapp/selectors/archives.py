@@ -10,8 +10,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
+from sptar_engine.arms import BI_ENCODER
 from sptar_engine.packaging.usage import USAGES
-from webapp.archive_kinds import KINDS, Kind
+from webapp.archive_kinds import KINDS, Kind, family_in
 from webapp.models import Archive, Errand, Experiment, Project, StageRun, State
 from webapp.places import archive_folder
 from webapp.selectors.archive_sources import Packed, sources_of
@@ -193,8 +194,8 @@ def _shown(archive: Archive, errand: Errand | None) -> Shown:
 
 def _format(kind: Kind, options: Mapping[str, Any]) -> str:
     """The format, or the kind of search model where it is none of the usual one."""
-    if "family" in options:
-        return f"{kind.title}: {family_name(options['family']).lower()}"
+    if (family := family_in(options)) != BI_ENCODER:
+        return f"{kind.title}: {family_name(family).lower()}"
     return next((one.label for one in kind.formats if one.key == options.get("format")), "")
 
 

@@ -164,9 +164,9 @@ def headlines_of(comparison: Mapping[str, Any]) -> list[str]:
 
 
 def pair_words(stages: Sequence[StageRun]) -> str:
-    """On how many pairs each arm was trained; the two writers of questions are compared at unequal numbers."""
+    """On how many pairs each arm was trained, and whether the ways of asking are compared at unequal numbers."""
     rows = [stage for stage in stages if stage.stage == "train" and stage.metrics]
-    trained = {stage.arms[0]: stage.metrics for stage in reversed(rows) if not stage.variant}
+    trained = {arm: stage.metrics for stage in reversed(rows) if not stage.variant for arm in stage.arms}
     if not trained:
         return ""
     parts = [
@@ -176,11 +176,11 @@ def pair_words(stages: Sequence[StageRun]) -> str:
         if arm in trained
     ]
     words = f"Trained: {'; '.join(parts)}."
-    counts = {trained[arm].get("weak_pairs") for arm in ("inpars", "sptar") if arm in trained}
+    counts = {metrics.get("weak_pairs", 0) for arm, metrics in trained.items() if ARMS[arm].generates}
     if len(counts) > 1:
         words += (
-            " The two question writers had unequal numbers of generated questions that were kept, so part of a "
-            "difference between them may come from the number alone"
+            " The ways of asking had unequal numbers of generated questions that were kept, so part of a difference "
+            "between them may come from the number alone"
         )
         equal = next((stage.metrics.get("weak_pairs", 0) for stage in rows if stage.variant), None)
         words += (
@@ -201,7 +201,9 @@ def short(experiment: Experiment, comparison: Mapping[str, Any] | None = None) -
     versus = arms[arm]["versus"][untrained_of(arm)]
     family = read_cell(arm).family
     whose = "" if family == BI_ENCODER else f"{family_name(family)}: "
-    return f"{whose}{versus['difference']:+.3f} against untrained: {versus['verdict']}"
+    is_same = versus["verdict"] == "better" and not has_learned(arms[arm])
+    verdict = "kept the untrained model" if is_same else versus["verdict"]
+    return f"{whose}{versus['difference']:+.3f} against untrained: {verdict}"
 
 
 def _row(name: str, arms: Mapping[str, Any], columns: Sequence[str], measures: Sequence[str]) -> Row:
@@ -252,7 +254,7 @@ def _headline(comparison: Mapping[str, Any]) -> str:
     if not last or other not in arms:
         return "The trained search models are not measured yet."
     versus, ours, theirs = arms[last]["versus"][other], arms[last][MAIN]["mean"], arms[other][MAIN]["mean"]
-    state, words = read_verdict(versus)
+    state, words = read_verdict(versus, trained=has_learned(arms[last]))
     finds = {"better": "finds better results than", "worse": "finds worse results than"}.get(state, "against")
     verdict = words.partition(": ")[2] if state != "open" else words
     return (

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sptar_engine.arms import BI_ENCODER, FAMILIES
 from webapp.charts import LineChart, Point, Series, draw_lines
 from webapp.models import CurvePoint, StageRun, State
 from webapp.selectors.thresholds import FEW_HELDOUT
-from webapp.selectors.words import arm_name, is_teacher, plural, stage_title, turn_of
+from webapp.selectors.words import (
+    arm_name,
+    family_name,
+    is_first_round,
+    is_teacher,
+    plural,
+    repeat_of,
+    stage_title,
+    turn_of,
+    variant_name,
+)
 
 _MEASURE = "dev_nDCG@10"
 _AROUND = frozenset({"mine", "teach", "fuse"})
@@ -29,11 +40,21 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """The curves of all trainings of an experiment, and each one's own sentence."""
+class FamilyCurves:
+    """The trainings of one kind of search models; `family` names it."""
 
+    family: str
     held_out: LineChart | None
     loss: LineChart | None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The curves of the trainings of an experiment by family, and each training's own sentence."""
+
+    charts: list[FamilyCurves]
+    left_out: str
+    """Which trainings have no line, as a sentence; empty when all have one."""
     sentences: list[tuple[str, str]]
     running: list[str]
     around: list[tuple[str, str]]
@@ -81,34 +102,18 @@ def read_passes(held_out: Mapping[float, float], *, is_over: bool) -> str:
 
 
 def training(stages: Sequence[StageRun]) -> Training:
-    """The curves of the trainings among `stages`: one line for each search model, its first repeat."""
+    """The curves of the trainings among `stages`: a chart for each family, with a line for each arm's first training.
+
+    A family has as many lines as there are arms that train, which a chart can hold (webapp.charts.MOST_LINES).
+    """
     trainings = [stage for stage in stages if stage.stage == "train"]
-    points = _points(trainings)
-    held_out: list[Series] = []
-    loss: list[Series] = []
-    for stage in trainings:
-        if turn_of(stage):
-            continue  # a repeat with another seed has its sentence below the chart
-        name = _label(stage)
-        held_out.append(Series(name, _column(points[stage.pk], "step", _MEASURE)))
-        loss.append(Series(name, _column(points[stage.pk], "step", "loss")))
+    drawn = [stage for stage in trainings if not _kind_left_out(stage)]
+    points = _points(drawn)
+    families = [name for name in FAMILIES if any(_family(stage) == name for stage in drawn)]
+    charts = [_charts(name, [stage for stage in drawn if _family(stage) == name], points) for name in families]
     return Training(
-        held_out=draw_lines(
-            key="train-dev",
-            title="How good the first ten results are on the held-out examples",
-            description="Step 0 is the untrained base model. Higher is better; the best step of each training is kept.",
-            x_name="step",
-            y_name="First ten results (nDCG@10, 0 to 1), higher is better",
-            series=held_out,
-        ),
-        loss=draw_lines(
-            key="train-loss",
-            title="Loss of the trainings",
-            description="What training makes smaller, step by step. It says that training works, not that search does.",
-            x_name="step",
-            y_name="Loss, lower is better",
-            series=loss,
-        ),
+        charts=[one for one in charts if one.held_out or one.loss],
+        left_out=_left_out(trainings),
         sentences=[(_label(stage), stage.metrics["sentence"]) for stage in trainings if "sentence" in stage.metrics],
         running=[f"{_label(stage)}: {stage.message}" for stage in trainings if stage.state == State.RUNNING],
         around=[
@@ -117,6 +122,58 @@ def training(stages: Sequence[StageRun]) -> Training:
             if stage.stage in _AROUND and "sentence" in stage.metrics
         ],
     )
+
+
+def _charts(family: str, stages: Sequence[StageRun], points: Mapping[int, list[dict[str, Any]]]) -> FamilyCurves:
+    name = family_name(family)
+
+    def lines(measure: str) -> list[Series]:
+        return [Series(_arms(stage), _column(points.get(stage.pk, ()), "step", measure)) for stage in stages]
+
+    held_out = draw_lines(
+        key=f"train-dev-{family}",
+        title=f"How good the first ten results are on the held-out examples: {name.lower()}",
+        description="Step 0 is the untrained base model. Higher is better; the best step of each training is kept.",
+        x_name="step",
+        y_name="First ten results (nDCG@10, 0 to 1), higher is better",
+        series=lines(_MEASURE),
+    )
+    loss = draw_lines(
+        key=f"train-loss-{family}",
+        title=f"Loss of the trainings: {name.lower()}",
+        description="What training makes smaller, step by step. It says that training works, not that search does.",
+        x_name="step",
+        y_name="Loss, lower is better",
+        series=lines("loss"),
+    )
+    return FamilyCurves(name, held_out, loss)
+
+
+def _left_out(trainings: Sequence[StageRun]) -> str:
+    """Why there are fewer lines than trainings, in numbers by kind."""
+    counts = Counter(kind for stage in trainings if (kind := _kind_left_out(stage)))
+    if not counts:
+        return ""
+    parts = [f"{count} {plural(count, 'training')} {kind}" for kind, count in counts.items()]
+    return f"Without a line: {', '.join(parts)}. Each says what it came to in words."
+
+
+def _kind_left_out(stage: StageRun) -> str:
+    """Why a training has no line: it is another one once more, or only teaches; empty for one that is compared."""
+    if repeat_of(stage):
+        return "with another seed"
+    if is_first_round(stage) or is_teacher(stage):
+        return "for a teacher alone"
+    return f"at {variant_name(stage.variant)}" if stage.variant else ""
+
+
+def _arms(stage: StageRun) -> str:
+    """The arms of a training; what several of them learn from alike is trained once."""
+    return " and ".join(map(arm_name, stage.arms))
+
+
+def _family(stage: StageRun) -> str:
+    return stage.family or BI_ENCODER
 
 
 def _label(stage: StageRun) -> str:

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from sptar_engine.arms import ARMS, read_cell
 from webapp.cells import in_order
 from webapp.models import Experiment, StageRun, State
+from webapp.selectors.words import is_teacher, turn_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Link:
 
 def links_of(experiment: Experiment, stages: Sequence[StageRun]) -> list[Link]:
     """The pages in the order of the work."""
-    done = {(stage.stage, stage.arms[0]) for stage in stages if stage.state == State.DONE and stage.arms}
+    done = {(stage.stage, arm) for stage in stages if stage.state == State.DONE for arm in stage.arms}
     slug, number = experiment.project.slug, experiment.number
     written = _last_arm("generate", done)
     filtered = _last_arm("filter", done)
@@ -48,8 +49,16 @@ def _link(name: str, icon: str, route: str, args: list[str | int], is_ready: obj
 
 
 def _usual_cell(stages: Sequence[StageRun]) -> str:
-    """The trained search model of the arm that is downloaded, its bi-encoder first; empty when none is trained."""
-    trained = in_order(stage.cell for stage in stages if stage.stage == "train" and stage.state == State.DONE)
+    """The trained search model of the arm that is downloaded, its bi-encoder first; empty when none is trained.
+
+    What only teaches others, and an arm at equal numbers, is not what anybody comes for.
+    """
+    trained = in_order(
+        stage.cell
+        for stage in stages
+        if stage.stage == "train" and stage.state == State.DONE and not (stage.variant or turn_of(stage))
+        if not is_teacher(stage)
+    )
     return next((name for name in trained if read_cell(name).arm == read_cell(trained[-1]).arm), "")
 
 

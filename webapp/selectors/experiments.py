@@ -219,6 +219,18 @@ def _train_words(metrics: Mapping[str, Any]) -> str:
     return f"first ten results {before:.3f} → {after:.3f} (held-out nDCG@10)"
 
 
+def _teach_words(metrics: Mapping[str, Any]) -> str:
+    """A teacher is examined against what it has to beat: keyword search, or the untrained model (teacher = hybrid)."""
+    against = next((name for name in _EXAMINED if f"dev_nDCG@10_{name}" in metrics), "")
+    if metrics["teaches"]:
+        before, after = metrics[f"dev_nDCG@10_{against}"], metrics["dev_nDCG@10"]
+        return f"orders documents {before:.3f} → {after:.3f} (held-out nDCG@10)"
+    if not against:
+        return "does not teach"
+    return f"no better than {_EXAMINED[against]}, so it does not teach"
+
+
+_EXAMINED = {"bm25": "keyword search", "base": "the untrained search model"}
 _LABELS = {
     State.WAITING: "Waiting", State.QUEUED: "In the queue", State.RUNNING: "Running", State.DONE: "Done",
     State.FAILED: "Failed", State.CANCELLED: "Stopped",
@@ -233,11 +245,7 @@ _RESULTS = {
     "generate": lambda m: f"{m['queries']:,} questions for {m['documents']:,} documents",
     "filter": lambda m: f"{m['kept']:,} of {m['total']:,} kept ({m['kept_share']:.0%})",
     "mine": lambda m: f"{m['kept']:,} hard negatives for {m['queries']:,} questions",
-    "teach": lambda m: (
-        f"orders documents {m['dev_nDCG@10_bm25']:.3f} → {m['dev_nDCG@10']:.3f} (held-out nDCG@10)"
-        if m["teaches"]
-        else "no better than keyword search, so it does not teach"
-    ),
+    "teach": _teach_words,
     "train": _train_words,
     "fuse": lambda m: f"first ten results {m['dev_nDCG@10_dense']:.3f} → {m['dev_nDCG@10']:.3f} (held-out nDCG@10)",
     "evaluate": lambda m: f"first ten results {m['nDCG@10']:.3f} (nDCG@10)",

@@ -13,7 +13,7 @@ from webapp.forms.feedback import MAX_K
 from webapp.marks import Part, around, mark
 from webapp.models import Document, Experiment, StageRun, State, WeakQuery
 from webapp.selectors.artifacts import value_of
-from webapp.selectors.questions import REASONS, THRESHOLD, method_of
+from webapp.selectors.questions import REASONS, THRESHOLD, method_of, threshold_in
 from webapp.selectors.review_batches import Batch
 from webapp.selectors.words import plural
 
@@ -97,6 +97,27 @@ def why_no_threshold(filtered: StageRun | None) -> str:
         "likelihood": "that the question writer itself found likeliest",
     }[method]
     return f"Here {kept} {how}. Keyword search decided nothing, so there is no threshold to try."
+
+
+def why_not_changed(experiment: Experiment) -> str:
+    """Why no experiment with another threshold can be made of one, as a sentence; empty when it can. One query.
+
+    A threshold that somebody asks for holds for the filters of all arms, so it must be one that all of them have.
+    """
+    found = {
+        threshold_in(config) for config in experiment.stages.filter(stage="filter").values_list("config", flat=True)
+    }
+    if found <= {None}:
+        return (
+            f"Keyword search filters no questions of experiment {experiment.number}, so it has no threshold to change."
+        )
+    if len(found) > 1:
+        return (
+            f"Not all ways of asking in experiment {experiment.number} are filtered by keyword search with the same "
+            "threshold, and another one would hold for all of them. Start a new experiment with those ways of asking "
+            "whose threshold you want to change."
+        )
+    return ""
 
 
 def curve_of(experiment: Experiment, filtered: StageRun) -> list[int]:

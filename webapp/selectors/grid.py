@@ -83,7 +83,7 @@ def grid_of(experiment: Experiment, comparison: Mapping[str, Any]) -> Grid | Non
 
 
 def duels_of(experiment: Experiment, comparison: Mapping[str, Any]) -> list[Duel]:
-    """Ways of training that write questions against the others, by kind of search model and at equal numbers."""
+    """Ways of training that write questions against those before them, by kind of search model and at equal numbers."""
     arms: Mapping[str, Any] = comparison.get("arms", {})
     found = []
     for name in in_order(name for name in cells_of(experiment) if name in arms and is_trained(name)):
@@ -91,10 +91,16 @@ def duels_of(experiment: Experiment, comparison: Mapping[str, Any]) -> list[Duel
         kind = ", ".join(words for words in (family_name(one.family), variant_name(one.variant)) if words)
         for other in _OTHERS:
             theirs = cell(other, one.family, one.variant)
-            if ARMS[one.arm].generates and other != one.arm and theirs in arms[name]["versus"]:
+            if ARMS[one.arm].generates and _stands_before(other, one.arm) and theirs in arms[name]["versus"]:
                 verdict = verdict_of(arm_name(theirs), arms[name]["versus"][theirs])
                 found.append(Duel(short_name(one.arm), short_name(other), kind, verdict))
     return found
+
+
+def _stands_before(arm: str, other: str) -> bool:
+    """In the order of the arms, so that of each two the later one is spoken of."""
+    order = list(ARMS)
+    return order.index(arm) < order.index(other)
 
 
 def _rows(asked: Sequence[str]) -> list[tuple[str, str]]:

@@ -9,10 +9,11 @@ from django.utils.http import urlencode
 
 from sptar_engine.data.lines import clean_text
 from webapp.models import Project
-from webapp.selectors.trained_models import TrainedModel, trained_models
+from webapp.selectors.trained_models import NotTrainedError, TrainedModel, find_model, trained_models
 
 LONGEST = 2000
 """Characters of a question."""
+_DIGITS = 9  # of an experiment's number; what is longer is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +44,19 @@ def choice_of(project: Project, values: Mapping[str, str]) -> Choice:
     if values.get("model"):
         run, _, arm = values["model"].partition(".")
     named = [one for one in models if str(one.experiment.number) == run and arm in ("", one.arm)]
+    if run and arm and not named:
+        named = _beyond_the_list(project, run, arm)
+        models = [*models, *named]
     text = " ".join(clean_text(values.get("q", "")[: 2 * LONGEST])[0].split())[:LONGEST]
     return Choice(text, models, (named or models or [None])[0], missing=bool(run) and not named)
+
+
+def _beyond_the_list(project: Project, run: str, arm: str) -> list[TrainedModel]:
+    """The model of an address that is not among the newest; none when there is no such model."""
+    if not (run.isascii() and run.isdecimal() and len(run) <= _DIGITS):
+        return []
+    experiment = project.experiments.filter(number=int(run)).first()
+    try:
+        return [find_model(experiment, arm)] if experiment else []
+    except NotTrainedError:
+        return []

@@ -52,7 +52,8 @@ def is_kept(row: Row) -> bool:
 def _threshold(stage: StageRun) -> int | None:
     """That of the experiment's filter of these questions; None while it has not run, and where it has none."""
     rows = StageRun.objects.filter(experiment=stage.experiment_id, stage="filter", state=State.DONE)
-    return next((threshold_in(row.config) for row in rows.only("arms", "config") if row.arms == stage.arms), None)
+    found = [row for row in rows.only("arms", "config").order_by("position") if set(row.arms) & set(stage.arms)]
+    return threshold_in(found[0].config) if found else None
 
 
 def _row(stage: StageRun, row: dict[str, Any], people: dict[int, str]) -> Row:

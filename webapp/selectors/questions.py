@@ -64,7 +64,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What one arm had written."""
+    """What one arm had written, or several that share it."""
 
     arm: str
     stage: StageRun
@@ -114,22 +114,28 @@ def dropped_by(top_k: int | None, dropped: str, rank: int | None) -> str:
 
 
 def written(experiment: Experiment, stages: Sequence[StageRun]) -> list[Questions]:
-    """The questions of each arm that has some written. Two queries an arm."""
-    filters = {stage.arms[0]: stage for stage in stages if stage.stage == "filter"}
-    return [
-        _of_arm(experiment, stage, filters.get(stage.arms[0]))
-        for stage in stages
-        if stage.stage == "generate" and stage.state != State.WAITING
-    ]
+    """The questions of each arm that has some written; arms that share them and their filter stand together.
+
+    Two queries each.
+    """
+    filters = {arm: stage for stage in stages if stage.stage == "filter" for arm in stage.arms}
+    found = []
+    for stage in stages:
+        if stage.stage == "generate" and stage.state != State.WAITING:
+            groups: dict[StageRun | None, list[str]] = {}
+            for arm in stage.arms:
+                groups.setdefault(filters.get(arm), []).append(arm)
+            found += [_of_arms(experiment, stage, arms, filtered) for filtered, arms in groups.items()]
+    return found
 
 
-def _of_arm(experiment: Experiment, stage: StageRun, filtered: StageRun | None) -> Questions:
+def _of_arms(experiment: Experiment, stage: StageRun, arms: Sequence[str], filtered: StageRun | None) -> Questions:
     rows = _newest(experiment, stage)
     metrics = stage.metrics
     lengths = [len(row["start"].split()) for row in rows if row["dropped"] not in CLEANED_UP]
-    sentence = _read_filter(filtered)
+    sentence, name = _read_filter(filtered), " and ".join(map(arm_name, arms))
     return Questions(
-        arm=arm_name(stage.arms[0]),
+        arm=name,
         stage=stage,
         state=State(stage.state),
         kept=int(metrics.get("queries", metrics.get("kept", 0))),
@@ -138,8 +144,8 @@ def _of_arm(experiment: Experiment, stage: StageRun, filtered: StageRun | None) 
         last=str(metrics.get("last_query", "")) if stage.state == State.RUNNING else "",
         samples=_samples(experiment, rows[:SHOWN]),
         lengths=draw_histogram(
-            key=f"lengths-{stage.pk}",
-            title=f"Words in the questions of {arm_name(stage.arms[0])}",
+            key=f"lengths-{stage.pk}-{arms[0]}",
+            title=f"Words in the questions of {name}",
             description=f"How many words the newest {len(lengths)} {plural(len(lengths), 'question')} have.",
             x_name="words",
             y_name="questions",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sptar_engine.configs import CONFIGS
+from sptar_engine.experiment import merge
 from sptar_engine.presets import PRESETS
 from webapp.forms.options import written
 from webapp.models import Experiment, StageRun, State
@@ -16,6 +17,7 @@ from webapp.selectors.artifacts import value_of
 from webapp.selectors.words import arm_name, family_name, preset_name, stage_name
 
 _BY_MACHINE = frozenset({"dtype", "threads"})
+_YOU = "you"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,13 @@ def recipe_of(experiment: Experiment, stages: Sequence[StageRun]) -> Recipe:
         _setting(stage, option, value, "the machine" if option in _BY_MACHINE else "")
         for stage in CONFIGS
         for option, value in configs.get(stage, {}).items()
+        if option in CONFIGS[stage].__dataclass_fields__  # a row may be of an older version
     ]
     return Recipe(
         preset=preset_name(experiment.preset),
         arms=[arm_name(arm) for arm in experiment.arms],
         families=[family_name(family) for family in experiment.families],
-        changed=[one for one in changed if one.value != one.default],
+        changed=[one for one in changed if one.value != one.default or one.by == _YOU],
         every=every,
         machine=experiment.machine,
         versions=_versions(experiment, stages),
@@ -71,7 +74,10 @@ def recipe_of(experiment: Experiment, stages: Sequence[StageRun]) -> Recipe:
 
 
 def command_of(experiment: Experiment) -> str:
-    """The experiment on the command line, to be run in the data folder."""
+    """The experiment on the command line, to be run in the data folder.
+
+    The command takes the preset as it is today, so what an older one did not set has its default named.
+    """
     place = f"projects/{experiment.project.slug}"
     words = [
         "sptar", "experiment", f"{place}/datasets/{experiment.dataset}", "--preset", experiment.preset,
@@ -82,10 +88,24 @@ def command_of(experiment: Experiment) -> str:
         words.append("--equal-pairs")
     if experiment.decisions:
         words += ["--decisions", f"{place}/decisions/{experiment.decisions}.jsonl"]
-    for stage, values in asked_for(experiment.preset, experiment.settings).items():
+    own = asked_for(experiment.preset, experiment.settings)
+    for stage, values in merge(_set_since(experiment), own).items():
         for option, value in values.items():
             words += ["--set", f"{stage}.{option}={written(value)}"]
     return shlex.join(words)
+
+
+def _set_since(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """The defaults of what today's preset sets, where the experiment was started without it."""
+    preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
+    return {
+        stage: {
+            option: CONFIGS[stage].__dataclass_fields__[option].default
+            for option in values
+            if option not in experiment.settings.get(stage, {})
+        }
+        for stage, values in preset.items()
+    }
 
 
 def _setting(stage: str, option: str, value: Any, by: str) -> Setting:
@@ -95,7 +115,7 @@ def _setting(stage: str, option: str, value: Any, by: str) -> Setting:
 
 def _who(experiment: Experiment, stage: str, option: str, value: Any) -> str:
     preset = PRESETS[experiment.preset].settings if experiment.preset in PRESETS else {}
-    return "the preset" if preset.get(stage, {}).get(option) == value else "you"
+    return "the preset" if preset.get(stage, {}).get(option) == value else _YOU
 
 
 def _versions(experiment: Experiment, stages: Sequence[StageRun]) -> Mapping[str, str]:

@@ -104,7 +104,8 @@ def effect_of(batch: Batch) -> Effect | None:
     counts = _counts(batch)
     kept = {verdict: counts[verdict, True] for verdict in Verdict.values}
     dropped = {verdict: counts[verdict, False] for verdict in Verdict.values}
-    filtered = batch.experiment.stages.filter(stage="filter", arms=[batch.arm], state=State.DONE).first()
+    filters = batch.experiment.stages.filter(stage="filter", state=State.DONE)
+    filtered = next((stage for stage in filters if batch.arm in stage.arms), None)
     kept_now = int(filtered.metrics.get("kept", 0)) if filtered else 0
     before = kept_now + int(batch.experiment.counts.get("train_pairs", 0))
     removed, added = kept["reject"], dropped["accept"] + dropped["edit"]
@@ -165,29 +166,33 @@ def retrained(batch: Batch) -> list[Retrained]:
         .order_by("-number")[:_RETRAINED]
     )
     now = _now(batch)
-    return [_retrained(row, batch.arm, now) for row in rows]
+    return [_retrained(row, batch, now) for row in rows]
 
 
-def _retrained(experiment: Experiment, arm: str, now: Mapping[str, int]) -> Retrained:
+def _retrained(experiment: Experiment, batch: Batch, now: Mapping[str, int]) -> Retrained:
     assert experiment.based_on is not None
     stages = {stage.step_id: stage for stage in experiment.stages.order_by("position")}
-    train = _training(arm, stages.values())
+    train = _training(batch.arm, stages.values())
     evaluate = stages.get(f"evaluate.{train.cell}") if train else None
-    base = _training(arm, experiment.based_on.stages.filter(stage="train", state=State.DONE).order_by("position"))
-    arms = [stage for stage in stages.values() if stage.stage == "train" and DECISIONS in stage.inputs]
-    alone = {stage.arms[0] for stage in arms} == {arm}
+    base = _training(batch.arm, experiment.based_on.stages.filter(stage="train", state=State.DONE).order_by("position"))
+    read = {
+        arm for stage in stages.values() if stage.stage == "train" and DECISIONS in stage.inputs for arm in stage.arms
+    }
+    sharing = {arm for stage in stages.values() if stage.folder == batch.folder for arm in stage.arms}
     return Retrained(
         experiment=experiment,
         base=experiment.based_on,
         sentence=_trained(train, base) if train and train.state == State.DONE else "",
         is_measured=evaluate is not None and evaluate.state == State.DONE,
-        is_current=alone and all(experiment.decision_counts.get(name, 0) == count for name, count in now.items()),
+        is_current=bool(read)
+        and read <= sharing
+        and all(experiment.decision_counts.get(name, 0) == count for name, count in now.items()),
     )
 
 
 def _training(arm: str, stages: Iterable[StageRun]) -> StageRun | None:
     """An arm's first training: whichever the search model, all learn from the same pairs."""
-    return next((stage for stage in stages if stage.stage == "train" and stage.arms[0] == arm), None)
+    return next((stage for stage in stages if stage.stage == "train" and arm in stage.arms), None)
 
 
 def _trained(train: StageRun, base: StageRun | None) -> str:

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sptar_engine.errors import Cancelled
-from webapp.archive_kinds import KINDS, Kind, clean_options
+from webapp.archive_kinds import KINDS, Kind, clean_options, family_in
 from webapp.models import Archive, Experiment, Project, User
 from webapp.places import archive_folder
 from webapp.selectors import archives as found
@@ -36,15 +36,16 @@ def ask(
 ) -> tuple[Archive, bool]:
     """Have an archive made; returns it, and whether it has to be made: what has not changed since is there already.
 
-    `boxes` and `chosen` are what the kind puts in and its format. Raises ValidationError for a kind, a box or a
-    format that does not exist, NotThereError when the experiment has nothing of the kind or too many archives are
-    kept.
+    `boxes` and `chosen` are what the kind puts in, and its format or family. Raises ValidationError for a kind, a box,
+    a format or a family that does not exist, NotThereError when the experiment has nothing of the kind or too many
+    archives are kept.
     """
     options = _options(kind, boxes, chosen)
     sources = sources_of(experiment)
     if missing := sources.missing(kind):
         raise NotThereError(missing)
-    if sources.package(options.get("family", "")) is None and "family" in options:
+    options = sources.complete(kind, options)
+    if KINDS[kind].by_family and sources.package(family_in(options)) is None:
         raise NotThereError("This experiment has packed no such search model.")
     mark = fingerprint(sources, kind, options)
     with transaction.atomic():

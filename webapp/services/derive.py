@@ -17,6 +17,7 @@ from sptar_engine.experiment import merge
 from webapp.cells import is_trained, wanted
 from webapp.models import Change, Experiment, StageRun, State, User
 from webapp.models.people import make_slug
+from webapp.selectors.filtering import why_not_changed
 from webapp.selectors.questions import threshold_in
 from webapp.services import review_snapshots
 from webapp.services.experiments import NotReadyError, find, follow, reviewed_arms
@@ -54,10 +55,13 @@ def with_threshold(
 ) -> Experiment:
     """Filter the same questions with another threshold, and train again. Verdicts that took part stay.
 
-    Raises NotReadyError for the threshold that it has, ConfigError for one beyond the depth that was searched.
+    Raises NotReadyError for the threshold that it has and where not every filter has one and the same, ConfigError for
+    one beyond the depth that was searched.
     """
     if (found := find(experiment.project, request_token)) is not None:
         return found
+    if problem := why_not_changed(experiment):
+        raise NotReadyError(problem)
     if top_k == threshold_of(experiment):
         raise NotReadyError(f"Experiment {experiment.number} has the threshold {top_k} already; choose another one.")
     return follow(
@@ -147,7 +151,8 @@ def batches_of(experiment: Experiment) -> dict[str, str]:
     rows = StageRun.objects.filter(experiment=experiment, stage__in=["generate", "filter"], state=State.DONE)
     found: dict[str, dict[str, str]] = {}
     for stage, arms, folder in rows.order_by("position").values_list("stage", "arms", "folder"):
-        found.setdefault(arms[0], {})[stage] = folder
+        for arm in arms:
+            found.setdefault(arm, {})[stage] = folder
     return {arm: stages["generate"] for arm, stages in found.items() if {"generate", "filter"} <= stages.keys()}
 
 

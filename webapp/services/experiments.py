@@ -129,13 +129,13 @@ def planned(experiment: Experiment, reviewed: Collection[str]) -> tuple[Step, ..
         preset=experiment.preset, arms=experiment.arms, families=experiment.families, settings=experiment.settings,
         seeds=experiment.seeds, decisions=bool(reviewed), equal_pairs=experiment.equal_pairs,
     )  # fmt: skip
-    return tuple(step if step.arms[0] in reviewed else _without_decisions(step) for step in steps)
+    return tuple(step if set(step.arms) & set(reviewed) else _without_decisions(step) for step in steps)
 
 
 def reviewed_arms(experiment: Experiment) -> set[str]:
     """The arms in whose training verdicts took part."""
     rows = experiment.stages.filter(stage="train").values_list("inputs", "arms")
-    return {arms[0] for inputs, arms in rows if DECISIONS in inputs}
+    return {arm for inputs, arms in rows if DECISIONS in inputs for arm in arms}
 
 
 def describe(*, experiment: Experiment, actor: User, name: str, note: str) -> Experiment:

@@ -30,10 +30,12 @@ def what_if(request: HttpRequest, project: Project, number: int, arm: str) -> Ht
     form = ThresholdForm(request.GET)
     k = form.cleaned_data["k"] if form.is_valid() else None
     found = filtering.what_if(batch.experiment, generated, filtered, k) if generated and filtered else None
+    why_not = filtering.why_not_changed(batch.experiment) if found else ""
     context = {
         "batch": batch, "experiment": batch.experiment, "found": found, "filtered": filtered,
         "fixed": filtering.why_no_threshold(filtered),
-        "plan": _plan(batch, found.k) if found else None, "newest": newest_number(project), "current_step": "generate",
+        "why_not": why_not, "plan": _plan(batch, found.k) if found and not why_not else None,
+        "newest": newest_number(project), "current_step": "generate",
     }  # fmt: skip
     # Back in the browser asks for the whole page, by htmx too.
     is_part = request.htmx and not request.htmx.history_restore_request

@@ -118,6 +118,16 @@ def test_ways_of_training_stand_against_one_another_within_a_family(gridded: Exp
     ]  # fmt: skip
 
 
+def test_each_two_ways_of_training_meet_once(make_experiment: Callable[..., Experiment]) -> None:
+    experiment = make_experiment(arms=["bm25", "zero_shot", "seeds_only", "inpars", "promptagator", "sptar"])
+    ranks = {"bm25": 3, "zero_shot": 2, "seeds_only": 2, "inpars": 2, "promptagator": 1, "sptar": 1}
+    measure_all(experiment, ranks)
+    assert [(duel.ours, duel.theirs) for duel in duels_of(experiment, experiment.comparison)] == [
+        ("plain prompt", "examples only"), ("described task", "examples only"), ("described task", "plain prompt"),
+        ("SPTAR", "examples only"), ("SPTAR", "plain prompt"), ("SPTAR", "described task"),
+    ]  # fmt: skip
+
+
 def test_repeats_cost_and_warnings_are_told(gridded: Experiment) -> None:
     assert made(gridded).lines[3].places[0].seeds == "3 repeats, spread 0.012"
     table = table_of(gridded)

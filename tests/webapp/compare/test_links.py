@@ -38,6 +38,26 @@ def test_a_failed_arm_is_not_linked(make_experiment: Callable[..., Experiment]) 
     assert links["Review"].endswith("/review/1/inpars/")
 
 
+def test_the_playground_is_not_linked_to_a_teacher_or_a_variant(make_experiment: Callable[..., Experiment]) -> None:
+    experiment = make_experiment(arms=["bm25", "zero_shot", "inpars", "sptar"], families=["late_interaction"])
+    for step_id, fields in {
+        "train.sptar": {"family": "bi_encoder"}, "train.sptar:equal_pairs": {"variant": "equal_pairs"},
+        "train.sptar/late_interaction.first": {},
+    }.items():  # fmt: skip
+        experiment.stages.create(
+            step_id=step_id, stage="train", arms=["sptar"], position=90, queue="gpu", state=State.DONE,
+            **{"family": "late_interaction", **fields},
+        )  # fmt: skip
+
+    def playground() -> str:
+        links = {link.name: link.url for link in links_of(experiment, list(experiment.stages.all()))}
+        return links["Playground"]
+
+    assert playground() == ""
+    experiment.stages.filter(step_id="train.sptar/late_interaction").update(state=State.DONE)
+    assert playground().endswith("?run=1&arm=sptar%2Flate_interaction")
+
+
 def test_every_link_of_a_measured_experiment_opens(measured_one: Experiment, client: Client) -> None:
     for link in links_of(measured_one, list(measured_one.stages.all())):
         if link.name in ("Compare", "Download", "Playground", "Learning curves"):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from tests.webapp.download.conftest import Make
+from sptar_engine.errors import StageError
+from tests.webapp.download.conftest import Make, do_errand
 from tests.webapp.download.results import finished_experiment
 from webapp.models import Archive, Experiment, Project, User
 from webapp.selectors import archives as found
@@ -55,7 +56,7 @@ def test_a_card_of_ones_own_goes_with_the_kind_it_is_about(
     with zipfile.ZipFile(found.file_of(made) or Path()) as opened:
         assert any(name.endswith("model.safetensors") for name in opened.namelist())
     usual = make("retriever", "measures", chosen="bi_encoder")
-    assert "family" not in usual.options
+    assert usual.options["family"] == "bi_encoder"
     assert make("retriever", "measures").pk == usual.pk
     assert Archive.objects.count() == 2
 
@@ -68,6 +69,30 @@ def test_a_kind_that_does_not_exist_or_is_not_packed_is_refused(
     assert client.get(f"/p/{project.slug}/download/1/card/?family=sparse").status_code == 404
     with pytest.raises(archives.NotThereError, match="no such search model"):
         make("retriever", "measures", chosen="sparse")
+
+
+def test_what_is_asked_for_without_a_kind_is_the_first_that_is_packed_and_says_so(
+    project: Project, owner: User, make: Make
+) -> None:
+    late = finished_experiment(project, owner, number=2, families=["late_interaction", "sparse"])
+    assert make("retriever", "measures", of=late).options["family"] == "late_interaction"
+    with pytest.raises(archives.NotThereError, match="no such search model"):
+        make("retriever", "measures", chosen="bi_encoder", of=late)
+    with zipfile.ZipFile(found.file_of(make("everything", "retriever", of=late)) or Path()) as opened:
+        assert any(name.endswith("model.safetensors") for name in opened.namelist())
+
+
+def test_an_archive_from_before_there_were_kinds_is_never_of_another_one(
+    project: Project, owner: User, experiment: Experiment, make: Make
+) -> None:
+    old = make("retriever", "measures")
+    Archive.objects.filter(pk=old.pk).update(options={"measures": True})
+    experiment.stages.filter(step_id="package.sptar").delete()
+    old.refresh_from_db()
+    (found.file_of(old) or Path()).unlink()
+    assert archives.again(archive=old, actor=owner)
+    with pytest.raises(StageError, match="no such search model"):
+        do_errand(old)
 
 
 def test_vectors_come_from_the_kind_that_makes_one_of_a_document(project: Project, owner: User) -> None:

@@ -128,6 +128,16 @@ def test_the_sentence_about_numbers_says_that_there_is_such_a_training(measured_
     assert words.endswith("“equal numbers” stands for the same training on 60 of them.")
 
 
+def test_every_way_of_asking_counts_for_the_caution(make_experiment: Callable[..., Experiment]) -> None:
+    experiment = make_experiment(arms=["bm25", "zero_shot", "seeds_only", "promptagator", "sptar"])
+    for step_id, count in (("train.seeds_only", 0), ("train.promptagator", 30), ("train.sptar", 114)):
+        experiment.stages.filter(step_id=step_id).update(metrics={"weak_pairs": count, "seed_pairs": 20})
+    words = pair_words(list(experiment.stages.order_by("position")))
+    assert "The ways of asking had unequal numbers of generated questions" in words and "two" not in words
+    experiment.stages.filter(step_id="train.promptagator").update(metrics={"weak_pairs": 114, "seed_pairs": 20})
+    assert "unequal" not in pair_words(list(experiment.stages.order_by("position")))
+
+
 def test_a_learning_curve_has_one_way_of_training_alone(ready: Project, owner: User) -> None:
     experiment = begin(ready, owner)
     assert curve_changes(experiment, "sptar", 10)["equal_pairs"] is False

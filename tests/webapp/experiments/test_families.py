@@ -9,10 +9,11 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from sptar_engine.arms import FAMILIES
+from sptar_engine.arms import ARMS, FAMILIES
 from sptar_engine.configs import build_config
 from tests.webapp.experiments.test_form import make_form
 from tests.webapp.experiments.test_views import address, choices
+from webapp.charts import MOST_LINES
 from webapp.experiment_words import ARM_WORDS, FAMILY_WORDS, SHORT_ARM_WORDS, SHORT_STAGE_WORDS, STAGE_WORDS
 from webapp.forms.experiments import CHOSEN_ARMS, USUAL_ARMS, choices_of
 from webapp.models import Experiment, Project, StageRun, State, User
@@ -159,12 +160,22 @@ def test_a_first_round_and_a_repeat_are_named() -> None:
     assert short_name("inpars/cross_encoder") == "plain prompt, cross-encoder"
 
 
+HYBRID = {
+    "teacher": "hybrid", "teaches": True, "dev_nDCG@10": 0.48, "dev_nDCG@10_base": 0.43, "dev_queries": 4,
+    "weight_cosine": 30.1, "weight_bm25": 2.5, "queries": 70, "documents": 7000, "sentence": "They teach.",
+}  # fmt: skip
+"""What sptar_engine.stages.teach.teach_together says: it is examined against the untrained base."""
+
+
 @pytest.mark.parametrize(
     ("stage", "metrics", "words"),
     [
         ("mine", {"kept": 1200, "queries": 100}, "1,200 hard negatives for 100 questions"),
         ("teach", {"teaches": True, "dev_nDCG@10": 0.52, "dev_nDCG@10_bm25": 0.4}, "orders documents 0.400 → 0.520"),
         ("teach", {"teaches": False}, "does not teach"),
+        ("teach", {"teaches": False, "dev_nDCG@10_bm25": 0.4}, "no better than keyword search, so it does not teach"),
+        ("teach", HYBRID | {"teaches": False}, "no better than the untrained search model, so it does not teach"),
+        ("teach", HYBRID, "orders documents 0.430 → 0.480 (held-out nDCG@10)"),
         ("fuse", {"dev_nDCG@10": 0.45, "dev_nDCG@10_dense": 0.42}, "first ten results 0.420 → 0.450"),
     ],
 )
@@ -179,11 +190,36 @@ def test_the_curves_have_a_line_for_each_search_model(make_experiment: Callable[
         stage.points.create(step=5, values={"step": 5, "dev_nDCG@10": 0.6})
     experiment.stages.filter(stage="fuse").update(state=State.DONE, metrics={"sentence": "Put together."})
     drawn = curves.training(stages_of(experiment))
-    assert drawn.held_out is not None
-    assert [line.name for line in drawn.held_out.lines] == [
-        "Tuned question writer (SPTAR)", "Tuned question writer (SPTAR), late interaction",
-    ]  # fmt: skip
+    lines = {one.family: [line.name for line in one.held_out.lines] for one in drawn.charts if one.held_out}
+    name = "Tuned question writer (SPTAR)"
+    assert lines == {"Bi-encoder": [name], "Late interaction": [name]}
+    assert drawn.left_out == ""
     assert drawn.around[-1] == ("Put keyword search and bi-encoder together: SPTAR, hybrid", "Put together.")
+
+
+def test_no_line_is_dropped_without_a_word(ready: Project, owner: User) -> None:
+    arms = ["bm25", "zero_shot", "seeds_only", "inpars", "promptagator", "sptar"]
+    settings = {"train": {"negatives": 2}, "teach": {"teacher": "cross_encoder"}}
+    experiment = begin(
+        ready, owner, arms=arms, families=["bi_encoder", "sparse"], seeds=2, equal_pairs=True, settings=settings
+    )
+    trainings = [stage for stage in stages_of(experiment) if stage.stage == "train"]
+    for stage in trainings:
+        stage.points.create(step=0, values={"step": 0, "dev_nDCG@10": 0.5, "loss": 1.0})
+    drawn = curves.training(trainings)
+    for charts in drawn.charts:
+        assert charts.held_out is not None and charts.loss is not None
+        assert [len(charts.held_out.lines), len(charts.loss.lines)] == [4, 4]
+    assert [charts.family for charts in drawn.charts] == ["Bi-encoder", "Learned sparse"]
+    # Of each first training: 4 arms and 3 at equal numbers, of two families, and the teacher of each of the seven.
+    assert len(trainings) == 2 * (7 * 2 + 7)
+    assert "21 trainings with another seed" in drawn.left_out
+    assert "7 trainings for a teacher alone" in drawn.left_out
+    assert "6 trainings at equal numbers" in drawn.left_out
+
+
+def test_a_chart_has_room_for_every_arm_that_trains() -> None:
+    assert sum(arm.trains for arm in ARMS.values()) <= MOST_LINES
 
 
 def test_the_page_of_a_grid_opens_and_its_parts_stay_cheap(

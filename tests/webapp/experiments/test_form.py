@@ -83,6 +83,21 @@ def test_an_option_wins_over_the_preset_even_with_its_default() -> None:
     assert form.settings["filter"] == {"top_k": 10}
 
 
+def test_a_default_that_somebody_chose_lies_over_an_arms_own_setting() -> None:
+    form = make_form(
+        arms=["inpars", "promptagator"], **{"filter-method": "bm25", "filter-top_k": "30", "select-examples": "1"}
+    )
+    assert form.is_valid(), form.errors
+    assert form.settings["filter"] == {"method": "bm25", "top_k": 30}
+    configs = {step.step_id: step.config.as_dict() for step in form.steps}
+    for arm in ("inpars", "promptagator"):
+        assert (configs[f"filter.{arm}"]["method"], configs[f"filter.{arm}"]["top_k"]) == ("bm25", 30)
+        assert configs[f"select.{arm}"]["examples"] == 1
+    untouched = make_form(arms=["promptagator"])
+    assert untouched.is_valid() and "filter" not in untouched.settings
+    assert {step.step_id: step.config.as_dict() for step in untouched.steps}["filter.promptagator"]["top_k"] == 1
+
+
 def test_options_that_must_agree_are_set_together() -> None:
     form = make_form(**{"train-max_length": "128", "prepare-min_grade": "2"})
     assert form.is_valid(), form.errors

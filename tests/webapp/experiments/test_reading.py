@@ -41,7 +41,7 @@ def test_trainings_are_drawn_by_arm_with_the_untrained_model_first(
         stage = experiment.stages.get(step_id=name)
         CurvePoint.objects.create(stage_run=stage, step=0, values={"step": 0, "dev_nDCG@10": 0.7})
         CurvePoint.objects.create(stage_run=stage, step=6, values={"step": 6, "dev_nDCG@10": 0.75, "loss": 0.5})
-    drawn = curves.training(experiments.stages_of(experiment))
+    (drawn,) = curves.training(experiments.stages_of(experiment)).charts
     assert drawn.held_out is not None and drawn.loss is not None
     assert [line.name for line in drawn.held_out.lines] == [
         "Trained on your examples only", "Tuned question writer (SPTAR)",
@@ -135,6 +135,11 @@ def test_a_model_that_was_not_trained_after_all_is_never_better(make_experiment:
     assert table is not None
     verdict = table.rows[2].verdicts[1]
     assert verdict is not None and (verdict.state, verdict.words) == ("open", "kept the untrained model: not better")
+    assert "finds better" not in table.headline
+    assert table.headline.endswith("kept the untrained model: not better.")
+    assert (
+        short(compared(make_experiment(), "better", kept=True)) == "+0.030 against untrained: kept the untrained model"
+    )
 
 
 def test_nothing_measured_is_no_table(make_experiment: Callable[..., Experiment]) -> None:

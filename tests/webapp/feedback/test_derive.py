@@ -119,6 +119,24 @@ class TestThreshold:
         with pytest.raises(NotReadyError, match="threshold 30 already"):
             self.start(written, owner, 30)
 
+    @pytest.mark.parametrize("method", ["round_trip", "likelihood"])
+    def test_where_keyword_search_decides_nothing_there_is_none_to_change(
+        self, written: Experiment, owner: User, method: str
+    ) -> None:
+        for row in written.stages.filter(stage="filter"):
+            row.config["method"] = method
+            row.save()
+        with pytest.raises(NotReadyError, match="Keyword search filters no questions"):
+            self.start(written, owner, 5)
+
+    def test_an_arm_with_a_filter_of_its_own_keeps_it(self, written: Experiment, owner: User) -> None:
+        own = written.stages.get(step_id="filter.inpars")
+        own.config |= {"method": "round_trip", "top_k": 1}  # as promptagator has it
+        own.save()
+        with pytest.raises(NotReadyError, match="would hold for all of them"):
+            self.start(written, owner, 5)
+        assert Experiment.objects.count() == 1
+
     def test_one_beyond_the_depth_starts_nothing(self, written: Experiment, owner: User) -> None:
         with pytest.raises(ConfigError, match=r"filter\.top_k"):
             self.start(written, owner, 101)

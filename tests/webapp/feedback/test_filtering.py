@@ -130,6 +130,16 @@ class TestPage:
         assert 'class="notice bad error"' in answer.content.decode()
         assert Experiment.objects.count() == 1
 
+    def test_filters_that_differ_are_no_offer_and_nothing_starts(self, written: Experiment, client: Client) -> None:
+        own = written.stages.get(step_id="filter.inpars")
+        own.config |= {"method": "round_trip", "top_k": 1}
+        own.save()
+        page = client.get(self.path(written), {"k": "5"}).content.decode()
+        assert "would hold for all of them" in page and "Use this threshold" not in page and "Just kept" in page
+        answer = client.post(self.path(written, tail="use/"), {"k": "5"}, follow=True)
+        assert "would hold for all of them" in answer.content.decode()
+        assert Experiment.objects.count() == 1
+
     def test_a_reviewer_sees_and_does_not_start(
         self, written: Experiment, member: Callable[[str], User], login: Login
     ) -> None:

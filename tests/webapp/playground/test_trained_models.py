@@ -28,6 +28,26 @@ def test_points_of_a_learning_curve_stand_last(project, make_experiment) -> None
     assert choice_of(project, {"run": "2"}).model == trained_models(project)[2]
 
 
+def test_an_address_names_a_model_that_is_not_on_the_list(project, make_experiment, monkeypatch) -> None:
+    make_experiment()
+    make_experiment()
+    monkeypatch.setattr("webapp.selectors.trained_models.LISTED", 2)
+    assert [one.experiment.number for one in trained_models(project)] == [2, 2]
+    found = choice_of(project, {"run": "1", "arm": "seeds_only"})
+    assert found.model is not None and not found.missing
+    assert (found.model.experiment.number, found.model.arm) == (1, "seeds_only")
+    assert found.models[-1] == found.model  # the menu shows what is chosen
+    assert choice_of(project, {"model": "1.sptar"}).values == {"run": "1", "arm": "sptar"}
+
+
+@pytest.mark.parametrize("run", ["7", "x", "-1", "9" * 30, "²"])
+@pytest.mark.parametrize("arm", ["sptar", "bm25", "nonsense"])
+def test_an_address_of_a_model_that_there_is_not_is_said(project, make_experiment, run: str, arm: str) -> None:
+    make_experiment()
+    found = choice_of(project, {"run": run, "arm": arm})
+    assert found.missing and found.model == trained_models(project)[0]
+
+
 def test_of_repeats_the_first_is_taken_which_is_packed(project, make_experiment) -> None:
     make_experiment(seeds=3)
     assert [one.stage.step_id for one in trained_models(project)] == ["train.sptar", "train.seeds_only"]
