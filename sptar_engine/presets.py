@@ -41,7 +41,7 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             "balanced",
-            "1,000 documents, about an hour on 2 CPU cores with the bundled models",
+            "1,000 documents, about 40 minutes on 2 CPU cores with the bundled models",
             {"teach": _TEACH, "train": _TRAIN},
         ),
         Preset(

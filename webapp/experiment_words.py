@@ -21,7 +21,7 @@ PRESET_WORDS = {
     "balanced": Words(
         "Balanced",
         "The usual choice.",
-        ("1,000 documents get a question", "about an hour on 2 cores", "for a search model that you will use"),
+        ("1,000 documents get a question", "about 40 minutes on 2 cores", "for a search model that you will use"),
     ),
     "paper": Words(
         "Paper",
