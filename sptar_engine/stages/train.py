@@ -140,7 +140,7 @@ def _teach(context: StageContext) -> Path | None:
 def _notes(lesson: Lesson, context: StageContext) -> list[str]:
     notes = []
     if _teach(context) and not lesson.taught:
-        notes.append("Nobody taught it: the stage teach left no scores, as where a teacher is no better than BM25.")
+        notes.append("Nobody taught it: its teacher was not fit to teach.")
     if lesson.config.family == "sparse" and not predicts_words(lesson.base):
         notes.append(
             "It is a sparse autoencoder: this base has no head that predicts words, as SPLADE needs, so the places of "

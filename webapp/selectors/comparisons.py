@@ -76,7 +76,7 @@ def table_of(
         queries=queries,
         headline=_headline(known),
         caution=few,
-        notes=[_note(one) for one in known.get("notes", ())],
+        notes=_notes(known.get("notes", ())),
     )
 
 
@@ -222,12 +222,20 @@ def _cost(found: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _note(text: str) -> str:
-    """A warning of the engine, the step that it names in our words."""
-    step, colon, rest = text.partition(": ")
-    stage, _, name = step.partition(".")
-    whose = short_name(name.partition(".")[0])
-    return f"{stage_name(stage)}, {whose}: {rest}" if colon and name else text
+def _notes(texts: Sequence[str]) -> list[str]:
+    """Warnings of the engine, the steps that they name in our words; several of one kind with one sentence are one."""
+    steps: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        step, colon, sentence = text.partition(": ")
+        stage, _, name = step.partition(".")
+        if colon and name:
+            steps.setdefault((stage_name(stage), sentence), []).append(short_name(name.partition(".")[0]))
+        else:
+            steps.setdefault(("", text), [])
+    return [
+        f"{stage}, {', '.join(dict.fromkeys(names))}: {sentence}" if names else sentence
+        for (stage, sentence), names in steps.items()
+    ]
 
 
 def _baseline(kind: str, name: str) -> str:

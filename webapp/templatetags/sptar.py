@@ -17,6 +17,7 @@ from webapp.models import Project, Role
 from webapp.selectors.judgements import PLAYGROUND
 from webapp.selectors.step_facts import Step
 from webapp.selectors.steps import steps_of
+from webapp.selectors.words import size
 from webapp.services.queries import SKIP_REASONS
 
 register = template.Library()
@@ -72,6 +73,9 @@ def _widget_class(field: BoundField) -> str:
     if isinstance(widget, CheckboxInput):
         return "form-check-input"
     return "form-select" if type(widget) in _SELECTS else "form-control"
+
+
+register.filter(size)
 
 
 @register.filter

@@ -131,9 +131,7 @@ def test_teacher_that_does_not_teach_is_named(make_context, inputs, make_config,
     context = make_context("train", inputs | {"teach": tmp_path / "silent"})
     metrics = train_stage.run(make_config(epochs=1, evaluations=1, mixes="1.0"), context).metrics
     assert metrics["taught_queries"] == 0
-    assert metrics["sentence"].endswith(
-        "Nobody taught it: the stage teach left no scores, as where a teacher is no better than BM25."
-    )
+    assert metrics["sentence"].endswith("Nobody taught it: its teacher was not fit to teach.")
 
 
 def test_teacher_changes_what_is_learned_and_weight_zero_does_not(make_context, inputs, make_config) -> None:

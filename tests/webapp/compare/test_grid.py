@@ -137,6 +137,14 @@ def test_repeats_cost_and_warnings_are_told(gridded: Experiment) -> None:
     assert table.waiting == made(gridded).missing
 
 
+def test_one_sentence_about_several_steps_stands_once(gridded: Experiment) -> None:
+    steps = ("teach.inpars", "teach.sptar", "teach.sptar.2")
+    known = {**gridded.comparison, "notes": [*(f"{step}: Nobody teaches." for step in steps), "Just so."]}
+    table = table_of(gridded, known)
+    assert table is not None
+    assert table.notes == ["Let a teacher score documents, plain prompt, SPTAR: Nobody teaches.", "Just so."]
+
+
 def test_the_bi_encoder_alone_has_no_grid(measured_one: Experiment) -> None:
     assert grid_of(measured_one, measured_one.comparison) is None
     assert grid_of(measured_one, {}) is None
