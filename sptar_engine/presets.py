@@ -29,7 +29,7 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset(
             "fast",
-            "150 documents, a first look in about 12 minutes on 2 CPU cores",
+            "150 documents, a first look in about 10 minutes on 2 CPU cores",
             {
                 "tune": {"epochs": 3},
                 "select": {"candidates": 4},

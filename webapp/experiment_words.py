@@ -16,7 +16,7 @@ class Words:
 
 PRESET_WORDS = {
     "fast": Words(
-        "Fast", "A first look.", ("150 documents get a question", "about 12 minutes on 2 cores", "for trying it out")
+        "Fast", "A first look.", ("150 documents get a question", "about 10 minutes on 2 cores", "for trying it out")
     ),
     "balanced": Words(
         "Balanced",
