@@ -168,7 +168,7 @@ def _snapshot(made: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def _is_probe(folder: Path) -> bool:
-    """Who is killed twice at one shard does its documents one at a time first; that result stays (webapp.jobs.poison)."""
+    """Killed twice at one shard, a stage does its documents one at a time first (webapp.jobs.poison); that stays."""
     result = folder / "result.json"
     return result.is_file() and json.loads(result.read_text())["config"].get("shard_documents") == 1
 
