@@ -132,13 +132,21 @@ def _sentences(comparison: Mapping[str, Any]) -> Iterator[str]:
     for name in (name for name in cells if read_cell(name).variant == EQUAL_PAIRS):
         yield _at_equal_pairs(name, comparison)
     yield from (_related(one) for one in comparison.get("relations", ()))
-    for row in cells.values():
-        for training in row.get("training", ()):
-            if training["kept_untrained"] or training["trained_below_untrained"]:
-                yield f"{training['step']}: {training['sentence']}"
+    yield from _trainings(cells)
     yield from comparison.get("notes", ())
     if missing := comparison.get("missing"):
         yield f"Not measured yet: {', '.join(missing)}. Start the experiment again to go on."
+
+
+def _trainings(cells: Cells) -> Iterator[str]:
+    """What trainings said that did not help; a hybrid hangs on the one of its bi-encoder, which is told once."""
+    told = [
+        f"{training['step']}: {training['sentence']}"
+        for row in cells.values()
+        for training in row.get("training", ())
+        if training["kept_untrained"] or training["trained_below_untrained"]
+    ]
+    yield from dict.fromkeys(told)
 
 
 def _choice(arm: str, name: str, comparison: Mapping[str, Any]) -> str:

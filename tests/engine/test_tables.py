@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sptar_engine import tables, workspace
+from sptar_engine.artifacts import write_json
 from tests.engine.finished_grid import write_experiment
 
 ARMS = {"bm25": 0.20, "zero_shot": 0.30, "sptar": 0.40}
@@ -118,3 +119,17 @@ def test_comparison_of_an_earlier_version_without_costs_is_shown(shown, tmp_path
         del row["seconds"], row["peak_mib"]
     tables.print_comparison({"dataset": "toy", "arms": comparison["arms"]})
     assert "memory" not in capsys.readouterr().out
+
+
+def test_training_that_did_not_help_is_told_once_although_a_hybrid_hangs_on_it(tmp_path, capsys) -> None:
+    write_experiment(
+        tmp_path, {"zero_shot": 0.3, "seeds_only": 0.3, "seeds_only/hybrid": 0.35}, dev={"seeds_only": 0.4}
+    )
+    experiment = workspace.load(tmp_path)
+    for step in experiment["steps"]:
+        step["inputs"] = {role: source.replace("train.seeds_only/hybrid", "train.seeds_only")
+                          for role, source in step["inputs"].items()}  # fmt: skip
+    experiment["steps"] = [step for step in experiment["steps"] if step["step"] != "train.seeds_only/hybrid"]
+    write_json(tmp_path / workspace.EXPERIMENT, experiment)
+    tables.print_comparison(workspace.compare(tmp_path))
+    assert capsys.readouterr().out.count("train.seeds_only: Dev 0.4.") == 1
