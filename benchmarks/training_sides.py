@@ -176,7 +176,7 @@ def train_plainly(order: Order, folder: Path) -> tuple[float, Watch]:
     model.max_seq_length = config.max_length
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder), num_train_epochs=config.epochs, per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate, warmup_ratio=config.warmup, seed=_SEED, use_cpu=True,
+        learning_rate=config.learning_rate, warmup_steps=config.warmup, seed=_SEED, use_cpu=True,
         save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
     every = max(1, -(-len(anchors) // config.batch_size) // order.marks)
