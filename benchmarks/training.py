@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.training_sides import SIDES
+from benchmarks.training_sides import SIDES, Task
 from sptar_engine import workspace
 from sptar_engine.configs import FilterConfig, GenerateConfig, PrepareConfig, SelectConfig, TrainConfig
 from sptar_engine.data.sample.builder import write_sample
@@ -41,19 +41,6 @@ _COLLECTION = "cranfield"
 _PEER = "sentence_transformers"
 _TOLERANCE = 0.002  # of nDCG@10
 _ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """The finished stages that all sides learn from."""
-
-    prepare: Path
-    filtered: Path
-    models: Path
-    base: str
-    epochs: int
-    marks: int
-    threads: int
 
 
 @dataclass(slots=True)

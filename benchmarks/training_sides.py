@@ -34,7 +34,7 @@ from sptar_engine.configs import TeachConfig, TrainConfig
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.memory import PeakMemory
 from sptar_engine.pipeline import Store, run_stage
-from sptar_engine.presets import PRESETS
+from sptar_engine.presets import PRESETS, Settings
 from sptar_engine.retrieval.dense import encode, search
 from sptar_engine.retrieval.java import java_class
 from sptar_engine.runtime import prepare_torch
@@ -50,8 +50,6 @@ from sptar_engine.training.query_tower import build_query_tower
 from sptar_engine.training.retriever_loop import RetrieverLoop
 
 _SEED = 13
-_KIND = {"ours": PRESETS["balanced"].settings, "ours_both_towers": {}}
-"""Settings of our sides; epochs, measurements and threads come from the command."""
 
 
 @dataclass(slots=True)
@@ -117,10 +115,9 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a side gets."""
+class Task:
+    """The finished stages that all sides learn from, and what the command asks for."""
 
-    side: str
     prepare: Path
     filtered: Path
     models: Path
@@ -130,14 +127,13 @@ class Order:
     threads: int
 
 
-def train_ours(order: Order, folder: Path) -> tuple[float, Watch]:
+def train_ours(settings: Settings, task: Task, folder: Path) -> tuple[float, Watch]:
     """The teacher's stage where there is one, then our loop."""
-    store = Store(root=folder, models=order.models)
-    inputs = {"prepare": order.prepare, "filter": order.filtered}
-    settings = _KIND[order.side]
-    count = order.epochs * order.marks
-    shared = {"base": order.base, "threads": order.threads}
-    numbers = {**shared, "epochs": order.epochs, "evaluations": count, "patience": count}
+    store = Store(root=folder, models=task.models)
+    inputs = {"prepare": task.prepare, "filter": task.filtered}
+    count = task.epochs * task.marks
+    shared = {"base": task.base, "threads": task.threads}
+    numbers = {**shared, "epochs": task.epochs, "evaluations": count, "patience": count}
     config = TrainConfig(**{**settings.get("train", {}), **numbers})  # type: ignore[arg-type]
     watch = Watch(lambda: 0.0)
     silent = Meter(lambda *_, **__: None, 1)
@@ -146,7 +142,7 @@ def train_ours(order: Order, folder: Path) -> tuple[float, Watch]:
         teaching = TeachConfig(**{**teach, **shared})  # type: ignore[arg-type]
         inputs["teach"] = run_stage(teaching, inputs, store).folder
     context = StageContext(
-        stage="train", out_dir=folder, inputs=inputs, cache=store.cache, models=order.models, device="cpu"
+        stage="train", out_dir=folder, inputs=inputs, cache=store.cache, models=task.models, device="cpu"
     )
     lesson = read_lesson(config, context)
     learner = (build_query_tower if learns_queries_alone(config) else build_bi_encoder)(lesson)
@@ -162,14 +158,14 @@ def train_ours(order: Order, folder: Path) -> tuple[float, Watch]:
     return untrained, watch
 
 
-def train_plainly(order: Order, folder: Path) -> tuple[float, Watch]:
+def train_plainly(task: Task, folder: Path) -> tuple[float, Watch]:
     """As the documentation of sentence-transformers has it."""
-    pairs = read_training_set(order.prepare, order.filtered, None, 0)
+    pairs = read_training_set(task.prepare, task.filtered, None, 0)
     anchors = [pair.query for pair in pairs.pairs]
     positives = [pairs.documents[pair.document_key] for pair in pairs.pairs]
-    development = read_development_set(order.prepare, 0)
-    config = TrainConfig(epochs=order.epochs)
-    base = encoder_folder(order.base, order.models)
+    development = read_development_set(task.prepare, 0)
+    config = TrainConfig(epochs=task.epochs)
+    base = encoder_folder(task.base, task.models)
     watch = Watch(lambda: 0.0)
     watch.start()
     model = SentenceTransformer(str(base), device="cpu", local_files_only=True)
@@ -179,7 +175,7 @@ def train_plainly(order: Order, folder: Path) -> tuple[float, Watch]:
         learning_rate=config.learning_rate, warmup_steps=config.warmup, seed=_SEED, use_cpu=True,
         save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
-    every = max(1, -(-len(anchors) // config.batch_size) // order.marks)
+    every = max(1, -(-len(anchors) // config.batch_size) // task.marks)
     trainer = SentenceTransformerTrainer(
         model=model,
         args=arguments,
@@ -220,10 +216,10 @@ def score(model: SentenceTransformer, development: DevelopmentSet) -> float:
     return measure(development.qrels, found).mean[MEASURE]
 
 
-SIDES: Mapping[str, Callable[[Order, Path], tuple[float, Watch]]] = {
+SIDES: Mapping[str, Callable[[Task, Path], tuple[float, Watch]]] = {
     "sentence_transformers": train_plainly,
-    "ours": train_ours,
-    "ours_both_towers": train_ours,
+    "ours": partial(train_ours, PRESETS["balanced"].settings),
+    "ours_both_towers": partial(train_ours, {}),
 }
 
 
@@ -231,13 +227,13 @@ def main() -> None:
     """Run one side and print."""
     side, prepare, filtered, models, base, *numbers = sys.argv[1:]
     epochs, marks, threads = map(int, numbers)
-    order = Order(side, Path(prepare), Path(filtered), Path(models), base, epochs, marks, threads)
+    task = Task(Path(prepare), Path(filtered), Path(models), base, epochs, marks, threads)
     prepare_torch(_SEED, threads)
     if side == "ours":
         java_class("java.lang.String")  # as an import: once in a process
     peak = PeakMemory()
     with tempfile.TemporaryDirectory() as folder:
-        untrained, watch = SIDES[side](order, Path(folder))
+        untrained, watch = SIDES[side](task, Path(folder))
     print(json.dumps({"untrained": untrained, "course": watch.course, "mib": peak.mib()}))
 
 

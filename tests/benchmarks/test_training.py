@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import training_sides
 from benchmarks.training import Runs, read_experiment, summarise
-from benchmarks.training_sides import SIDES, Order, Watch
+from benchmarks.training_sides import SIDES, Task, Watch
 from sptar_engine.artifacts import read_jsonl, write_jsonl
 from sptar_engine.configs import PrepareConfig
 from sptar_engine.pipeline import Store, run_stage
@@ -22,7 +22,7 @@ def _runs(*courses: list[tuple[float, float]], mib: int = 100) -> Runs:
 
 
 @pytest.fixture
-def order(toy_dataset: Path, tiny_encoder: Path, tmp_path: Path) -> Order:
+def task(toy_dataset: Path, tiny_encoder: Path, tmp_path: Path) -> Task:
     store = Store(root=tmp_path / "store", models=tmp_path / "models")
     prepare = run_stage(PrepareConfig(), {"dataset": toy_dataset}, store).folder
     rows = [
@@ -31,7 +31,7 @@ def order(toy_dataset: Path, tiny_encoder: Path, tmp_path: Path) -> Order:
         for number, row in enumerate(list(read_jsonl(prepare / "corpus.jsonl"))[::2])
     ]  # fmt: skip
     write_jsonl(tmp_path / "filter" / "ranks.jsonl", rows)
-    return Order("", prepare, tmp_path / "filter", tmp_path / "models", str(tiny_encoder), 1, 2, 1)
+    return Task(prepare, tmp_path / "filter", tmp_path / "models", str(tiny_encoder), 1, 2, 1)
 
 
 def test_clock_stands_still_while_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,9 +85,8 @@ def test_ratio_is_nought_where_ours_never_got_there() -> None:
 
 
 @pytest.mark.parametrize("side", list(SIDES))
-def test_every_side_trains_and_is_measured_as_often(order: Order, side: str, tmp_path: Path) -> None:
-    asked = Order(side, order.prepare, order.filtered, order.models, order.base, 1, 2, 1)
-    untrained, watch = SIDES[side](asked, tmp_path)
+def test_every_side_trains_and_is_measured_as_often(task: Task, side: str, tmp_path: Path) -> None:
+    untrained, watch = SIDES[side](task, tmp_path)
     seconds, scores = zip(*watch.course, strict=True)
     assert 0 <= untrained <= 1 and all(0 <= score <= 1 for score in scores)
     assert 2 <= len(scores) <= 3 and list(seconds) == sorted(seconds) and seconds[0] > 0
