@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sptar_engine.arms import Variant, cell, read_cell
-from sptar_engine.configs import build_config
+from sptar_engine.configs import StageConfig, TrainConfig, build_config
 from sptar_engine.errors import ConfigError
 from sptar_engine.experiment import merge
 from sptar_engine.presets import Settings
@@ -110,12 +110,17 @@ def rows(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _variant(switch: Switch, settings: Settings) -> Variant:
     now = merge(settings)
     is_off = all(
-        getattr(build_config(stage, now[stage]), option) == value
+        _read(build_config(stage, now[stage])) == _read(build_config(stage, {**now[stage], **values}))
         for stage, values in switch.off.items()
-        for option, value in values.items()
     )
     word, change = ("with", switch.on) if is_off else ("without", switch.off)
     return Variant(ARM, f"{word}_{switch.name}", change)
+
+
+def _read(config: StageConfig) -> dict[str, Any]:
+    """Settings to compare: shares of weights are equal as numbers, however they are written."""
+    shares = {"mixes": config.shares} if isinstance(config, TrainConfig) else {}
+    return {**config.as_dict(), **shares}
 
 
 def _pair(variant: str) -> tuple[str, bool] | None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sptar_engine.arms import CROSS_ENCODER
+from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER
 from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, Value
 from sptar_engine.errors import ConfigError
-from sptar_engine.steps import Step
+from sptar_engine.steps import Step, setting
 
 _MODELS = {"language_model": "--llm", "encoder": "--base"}
 _SAME = {
     "max_length": ("train", "teach", "fuse", "evaluate"),
-    "k1": ("fuse", "evaluate"),
-    "b": ("fuse", "evaluate"),
+    "k1": ("train", "teach", "fuse", "evaluate"),
+    "b": ("train", "teach", "fuse", "evaluate"),
     "rerank_depth": ("train", "teach", "evaluate"),
     "min_grade": ("prepare", "evaluate"),
     "dev_pool": ("train", "fuse"),
 }
 """Options that several stages have and that must not differ between them; each is held against the last stage's."""
+
+
+_READ_BY_BOTH_SIDES = 16  # documents that a teacher puts in order for a query: 512 of them in a batch of 32
 
 
 def check_agreement(steps: Sequence[Step]) -> None:
@@ -32,6 +35,8 @@ def check_agreement(steps: Sequence[Step]) -> None:
             _check_mining(step)
         elif step.stage == "train" and "mine" in step.inputs:
             _check_negatives(step, by_id[step.inputs["mine"]])
+        if step.stage == "train" and "teach" in step.inputs:
+            _check_lesson(step, by_id[step.inputs["teach"]])
 
 
 def _check_models(steps: Sequence[Step]) -> None:
@@ -41,7 +46,7 @@ def _check_models(steps: Sequence[Step]) -> None:
             str(getattr(step.config, field))
             for step in steps
             for field, spec in type(step.config).__dataclass_fields__.items()
-            if spec.metadata.get("model") == kind
+            if spec.metadata.get("model") == kind and field not in step.config.idle
         }
         if len(names) > 1:
             raise ConfigError(switch, f"one model for all stages, not {' and '.join(sorted(names))}; use {switch} NAME")
@@ -50,7 +55,7 @@ def _check_models(steps: Sequence[Step]) -> None:
 def _check_same(steps: Sequence[Step], option: str, stages: Sequence[str]) -> None:
     values: dict[str, set[Value]] = {}
     for step in steps:
-        if step.stage in stages and not _is_of_a_language_model(step):
+        if step.stage in stages and option not in step.config.idle and not _is_of_a_language_model(step):
             values.setdefault(step.stage, set()).add(getattr(step.config, option))
     held = [stage for stage in stages if stage in values]
     for stage in held[:-1]:
@@ -70,6 +75,18 @@ def _check_mining(step: Step) -> None:
     skip, depth = (getattr(step.config, name) for name in ("skip", "depth"))
     if skip >= depth:
         raise ConfigError("mine.skip", f"{skip} passes over all of the {depth} hits that mine.depth looks at")
+
+
+def _check_lesson(step: Step, teach: Step) -> None:
+    """Both sides of a bi-encoder read what is taught: a hundred documents for each query are no batch any more."""
+    teacher, hits = (getattr(teach.config, name) for name in ("teacher", "hits"))
+    both = step.family == BI_ENCODER and setting({"train": step.config}, "train.towers") == "both"
+    if both and teacher == "hybrid" and hits > _READ_BY_BOTH_SIDES:
+        raise ConfigError(
+            "teach.hits",
+            f"{hits} documents for each query are too many to be read in every step by both sides of a bi-encoder; at "
+            f"most {_READ_BY_BOTH_SIDES} are allowed with train.towers=both",
+        )
 
 
 def _check_negatives(step: Step, mine: Step) -> None:

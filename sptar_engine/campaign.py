@@ -144,8 +144,8 @@ def _check_models(steps: Sequence[Step], models: Path) -> None:
 
 def _machine(campaign: Campaign, steps: Sequence[Step]) -> dict[str, Any]:
     """What the machine decides, measured with the language model where one takes part."""
-    models = [step.config.as_dict()["model"] for step in steps if "model" in step.config.as_dict()]
-    if not models:
+    named = (one for step in steps for one in named_models(step.config))
+    name = next((name for field, name, _ in named if field == "model"), None)
+    if name is None:
         return workspace.machine(campaign.out, None, "")
-    name = str(models[0])
     return workspace.machine(campaign.out, catalog.language_model_folder(name, campaign.models), name)

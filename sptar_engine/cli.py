@@ -70,7 +70,9 @@ def _complain(error: object, code: int) -> int:
 
 
 def _experiment(arguments: argparse.Namespace) -> int:
-    campaign = _campaign(arguments, parse_arms(arguments.arms), equal_pairs=arguments.equal_pairs)
+    campaign = _campaign(
+        arguments, parse_arms(arguments.arms), equal_pairs=arguments.equal_pairs, decisions=arguments.decisions
+    )
     outcome = _conduct(campaign)
     tables.print_comparison(outcome.comparison)
     written = {step.arms[0]: step for step in outcome.steps if step.stage == "generate" and not step.variant}
@@ -103,12 +105,17 @@ def _prompts(arguments: argparse.Namespace) -> int:
 
 
 def _campaign(
-    arguments: argparse.Namespace, arms: tuple[str, ...], *, place: str = "", equal_pairs: bool = False
+    arguments: argparse.Namespace,
+    arms: tuple[str, ...],
+    *,
+    place: str = "",
+    equal_pairs: bool = False,
+    decisions: Path | None = None,
 ) -> Campaign:
-    _check_paths(arguments.dataset, arguments.decisions)
+    _check_paths(arguments.dataset, decisions)
     return Campaign(
         dataset=arguments.dataset, out=arguments.out, models=arguments.models, preset=arguments.preset, arms=arms,
-        families=parse_families(arguments.families), seeds=arguments.seeds, decisions=arguments.decisions,
+        families=parse_families(arguments.families), seeds=arguments.seeds, decisions=decisions,
         models_asked=_models_asked(arguments), asked=parse_overrides(arguments.set), place=place,
         equal_pairs=equal_pairs,
     )  # fmt: skip
@@ -311,6 +318,8 @@ def _add_experiments(commands: Any) -> None:
     one = _command(commands, "experiment", _experiment, "the whole way, for several arms, and the comparison")
     one.add_argument("--arms", default=",".join(STANDARD_ARMS), help=f"what to compare: {', '.join(ARMS)}")
     one.add_argument("--equal-pairs", action="store_true", help="compare arms at an equal number of weak pairs as well")
+    # Verdicts are on the queries of one prompt, so there is no place for them where prompts are compared.
+    one.add_argument("--decisions", type=Path, metavar="FILE", help="verdicts on weak queries, JSONL")
     _add_order(one)
     one = _command(commands, "ablate", _ablate, "what each part is worth: one switch at a time against the preset")
     one.add_argument(
@@ -329,7 +338,6 @@ def _add_order(one: Any) -> None:
     one.add_argument("--preset", choices=list(PRESETS), default="balanced", help="ready-made settings")
     one.add_argument("--families", default=BI_ENCODER, help=f"kinds of retrievers: {', '.join(FAMILIES)}")
     one.add_argument("--seeds", type=_count, default=1, metavar="N", help="train every arm N times")
-    one.add_argument("--decisions", type=Path, metavar="FILE", help="verdicts on weak queries, JSONL")
     one.add_argument("--llm", metavar="NAME", help="language model for all stages")
     one.add_argument("--base", metavar="NAME", help="base retriever for all stages")
     one.add_argument("--set", action="append", default=[], metavar="STAGE.FIELD=VALUE", help="see `sptar stages`")

@@ -31,7 +31,7 @@ def compare(experiment: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     `families`, the one that did best on the held-out queries by arm; `missing`, the cells that were asked for and are
     not evaluated yet; `notes`, what a step warned of. Raises InputError when no cell is evaluated.
     """
-    from sptar_engine.evaluation.compare import average_seeds, compare_arms  # numpy and scipy
+    from sptar_engine.evaluation.compare import average_seeds, compare_arms, spread_of_seeds  # numpy and scipy
 
     steps = Steps(experiment["steps"])
     if not steps.measured:
@@ -42,7 +42,7 @@ def compare(experiment: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
     arms = compare_arms({name: average_seeds(per_query) for name, per_query in runs.items()})
     for name, found in arms.items():
-        found |= _facts(steps, name, runs[name])
+        found |= _facts(steps, name) | ({"seeds": spread_of_seeds(runs[name])} if len(runs[name]) > 1 else {})
     asked = experiment.get("cells", [])
     return {
         "dataset": experiment["dataset"],
@@ -95,15 +95,12 @@ def cell_of(row: Row) -> str:
     return cell(row["arms"][0], row.get("family", ""), row.get("variant", ""))
 
 
-def _facts(steps: Steps, name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _facts(steps: Steps, name: str) -> dict[str, Any]:
     """What stands beside a cell's measures."""
     rows = steps.measured[name]
     facts: dict[str, Any] = steps.cost(rows)
     if trained := [row for one in rows if (row := steps.before(one, _TRAINING)) is not None]:
         facts["training"] = [_training(row) for row in trained]
-    if len(runs) > 1:
-        means = [statistics.fmean(per_query[_DECIDING].values()) for per_query in runs]
-        facts["seeds"] = {"count": len(means), _DECIDING: means, "spread": statistics.stdev(means)}
     return facts
 
 
@@ -141,7 +138,13 @@ def _dev_score(steps: Steps, row: Row) -> float | None:
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    """A teacher that was not fit to teach; what a training said of itself stands with its cell."""
+    """A teacher that was not fit to teach, and a training for which no weak query was kept.
+
+    What a training said of itself stands with its cell.
+    """
     for row in rows:
         if row["stage"] == "teach" and row["metrics"].get("teaches") is False:
             yield f"{row['step']}: {row['metrics'].get('sentence', 'the teacher was not fit to teach')}"
+        written = any(row["metrics"].get(f"{kind}_pairs", 0) for kind in ("weak", "accepted", "edited"))
+        if row["stage"] == _TRAINING and "filter" in row.get("inputs", {}) and not written:
+            yield f"{row['step']}: no weak query was kept, so it learned from the labelled pairs alone."

@@ -261,8 +261,8 @@ class TeachConfig(StageConfig):
     )  # fmt: skip
     hits: int = option(100, "documents per query that the teacher hybrid puts in order", low=2, high=1000)
     base: str = _encoder()
-    k1: float = option(0.9, "BM25 term saturation (teacher = hybrid)", low=0.0, high=10.0)
-    b: float = option(0.4, "BM25 length normalisation (teacher = hybrid)", low=0.0, high=1.0)
+    k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
     documents: int = option(8, "documents scored per query, its own included", low=2, high=64)
     model: str = _language_model()
     document_tokens: int = _document_tokens()
@@ -310,6 +310,8 @@ class TrainConfig(StageConfig):
     )
     cross_loss: str = option("listwise", "loss of a cross-encoder", choices=("listwise", "binary"))
     rerank_depth: int = _rerank_depth()
+    k1: float = option(0.9, "BM25 term saturation (family = cross_encoder)", low=0.0, high=10.0)
+    b: float = option(0.4, "BM25 length normalisation (family = cross_encoder)", low=0.0, high=1.0)
     teacher_loss: str = option("kl", "how a student follows its teacher", choices=("kl", "margin_mse"))
     teacher_weight: float = option(0.5, "share of the teacher in the loss, where there is one", low=0.0, high=1.0)
     weak_limit: int = option(0, "use at most this many weak pairs; 0 = all", low=0, high=10**8)
@@ -334,6 +336,11 @@ class TrainConfig(StageConfig):
             )
         if self.lora_rank and self.family == "adapter":
             raise ConfigError("train.lora_rank", "the family adapter is of low rank itself, see train.adapter_rank")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """See StageConfig."""
+        return frozenset() if self.family == "cross_encoder" else frozenset({"k1", "b"})
 
     @property
     def shorter(self) -> tuple[int, ...]:

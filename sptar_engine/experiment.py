@@ -151,7 +151,15 @@ def run(
         result = run_stage(config, inputs, store, device=device, report=report, should_stop=should_stop)
         results[step.step_id] = result
         finished(step, result)
+        _check_equal(steps, results)
     return results
+
+
+def _check_equal(steps: Sequence[Step], results: Mapping[str, StageResult]) -> None:
+    """Raise InputError as soon as all filters of a comparison at equal numbers are done and one kept nothing."""
+    for step in steps:
+        if step.equal and all(source in results for source in step.equal):
+            settled(step, {source: results[source].metrics["kept"] for source in step.equal})
 
 
 def settled(step: Step, kept: Mapping[str, int]) -> StageConfig:

@@ -38,8 +38,8 @@ def check_fit(steps: Sequence[Step], counts: Counts) -> tuple[str, ...]:
         raise InputError("The collection has one document, which answers every query; a retriever needs several.")
     if "generate" in stages and not pool:
         raise InputError(
-            "Every document has a judgement, so there is none left to write queries for; arms without queries of their "
-            "own (bm25, zero_shot, seeds_only) still can be compared."
+            "Every document has a training label, so there is none left to write queries for; arms without queries of "
+            "their own (bm25, zero_shot, seeds_only) still can be compared."
         )
     for step in steps:
         _check_step(step, documents, int(counts["train_queries"]))
@@ -59,7 +59,9 @@ def check_seeds(steps: Sequence[Step], prepare: Path) -> None:
         sets = count_sets([len(pairs) for pairs in read_seeds(prepare, "train").values()], examples)
         if take >= sets:
             raise ConfigError(
-                "select.take", f"{take} is beyond the last of {sets} different sets of examples, counted from 0"
+                "select.take",
+                f"{take} is beyond the last of {sets} different sets that {examples} of the training examples can "
+                f"make, counted from 0; with select.candidates={sets} no more are asked for",
             )
 
 
@@ -132,4 +134,4 @@ def _warnings(steps: Sequence[Step], documents: int, pool: int) -> Iterator[str]
             )
         wanted = getattr(step.config, "documents", 0)
         if step.stage == "generate" and wanted > pool:
-            yield f"generate.documents asks for {wanted} documents and {pool} have no judgement; these are taken."
+            yield f"generate.documents asks for {wanted} documents and {pool} have no training label; these are taken."

@@ -196,10 +196,10 @@ def input_digest(role: str, path: Path, *, whole: bool = False) -> str:
 
 
 def named_models(config: StageConfig) -> Iterator[tuple[str, str, str]]:
-    """The settings that name a model: (field, the model's name, its kind)."""
+    """The settings that name a model and are looked at: (field, the model's name, its kind)."""
     values = config.as_dict()
     for field, spec in type(config).__dataclass_fields__.items():
-        if kind := spec.metadata.get("model"):
+        if (kind := spec.metadata.get("model")) and field not in config.idle:
             yield field, str(values[field]), kind
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
@@ -108,6 +109,15 @@ def average_seeds(runs: Sequence[PerQuery]) -> dict[str, dict[str, float]]:
         measure: {query_id: math.fsum(run[measure][query_id] for run in runs) / len(runs) for query_id in values}
         for measure, values in runs[0].items()
     }
+
+
+def spread_of_seeds(runs: Sequence[PerQuery]) -> dict[str, Any]:
+    """How far runs that differ only in the training seed lie apart: `count`, the means, and their standard deviation.
+
+    The means stand under the measure's name, in the order of the runs; there are two runs at least.
+    """
+    means = [statistics.fmean(run[DECIDING].values()) for run in runs]
+    return {"count": len(means), DECIDING: means, "spread": statistics.stdev(means)}
 
 
 def compare_arms(arms: Mapping[str, PerQuery]) -> dict[str, dict[str, Any]]:

@@ -11,11 +11,13 @@ from sptar_engine.evaluation.compare import (
     CANNOT_TELL,
     DECIDING,
     Comparison,
+    PerQuery,
     average_seeds,
     compare,
     compare_arms,
     holm,
     interval,
+    spread_of_seeds,
 )
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.evaluation.trec import read_run
@@ -32,15 +34,23 @@ def score_runs(runs: Sequence[Path], qrels: Qrels, min_grade: int = 1) -> Scores
 
     A searched query without hits scores 0. Raises InputError when no query has a document of `min_grade`.
     """
-    return average_seeds([measure(qrels, read_run(path), min_grade).per_query for path in runs])
+    return average_seeds(_score_each(runs, qrels, min_grade))
 
 
 def rescore(
     runs: Mapping[str, Sequence[Path]], qrels: Qrels, min_grade: int = 1
 ) -> tuple[dict[str, Scores], dict[str, dict[str, Any]]]:
-    """Measure and compare arms by other judgements: the values per query, and the table of `compare_arms`."""
-    scores = {arm: score_runs(paths, qrels, min_grade) for arm, paths in runs.items()}
-    return scores, compare_arms(scores)
+    """Measure and compare arms by other judgements: the values per query, and the table of `compare_arms`.
+
+    An arm of several runs has `seeds` in the table, see `spread_of_seeds`.
+    """
+    each = {arm: _score_each(paths, qrels, min_grade) for arm, paths in runs.items()}
+    scores = {arm: average_seeds(found) for arm, found in each.items()}
+    table = compare_arms(scores)
+    for arm, found in each.items():
+        if len(found) > 1:
+            table[arm]["seeds"] = spread_of_seeds(found)
+    return scores, table
 
 
 def compare_experiments(
@@ -78,6 +88,10 @@ def compare_each(pairs: Mapping[str, tuple[Mapping[str, float], Mapping[str, flo
         name: replace(one, p=adjusted[name], verdict=one.verdict if adjusted[name] < _ALPHA else CANNOT_TELL)
         for name, one in found.items()
     }
+
+
+def _score_each(runs: Sequence[Path], qrels: Qrels, min_grade: int) -> list[PerQuery]:
+    return [measure(qrels, read_run(path), min_grade).per_query for path in runs]
 
 
 def _values(scores: Scores) -> list[float]:

@@ -142,7 +142,7 @@ def make_metrics(report: Mapping[str, Any]) -> dict[str, Any]:
     warning = f"; warning: {similar} pairs of similar queries across splits" if similar else ""
     train, dev, test = (metrics[f"{split}_queries"] for split in SPLITS)
     metrics["sentence"] = (
-        f"{health['documents']} documents{empty}, {report['pool']} of them unlabelled; "
+        f"{health['documents']} documents{empty}, {report['pool']} of them without a training label; "
         f"{train} train, {dev} held-out and {test} test queries{warning}"
     )
     return metrics

@@ -57,7 +57,7 @@ def run(config: TeachConfig, context: StageContext) -> StageOutput:
     prepare = context.input("prepare")
     texts, lists = _read_lists(config, context)
     prepare_torch(config.seed, config.threads)
-    bm25 = LexicalRanker(SearchSpace(dataset=prepare, cache=context.cache))
+    bm25 = LexicalRanker(SearchSpace(dataset=prepare, cache=context.cache, k1=config.k1, b=config.b))
     exam = read_exam(prepare, bm25, config.rerank_depth, context.tick)
     meter = _Meter(context, sum(len(doc_ids) for asked in (exam.lists, lists) for doc_ids in asked.values()))
     ask = partial(score_lists, open_teacher(config, context), read_corpus(prepare), meter.advance)

@@ -189,7 +189,9 @@ def build_cross_encoder(lesson: Lesson) -> PairReader:
     """The learner of the family `cross_encoder`. Raises InputError for a base that cannot be loaded."""
     config = lesson.config
     base = load_bi_encoder(lesson.base, config.max_length, lesson.device)
-    first_hits = find_first_hits(lesson.prepare, lesson.development, lesson.cache, config.rerank_depth)
+    first_hits = find_first_hits(
+        lesson.prepare, lesson.development, lesson.cache, config.rerank_depth, config.k1, config.b
+    )
     return PairReader(put_head(base, config.scale), lesson, first_hits)
 
 

@@ -26,7 +26,7 @@ def development_folder(prepare: Path, development: DevelopmentSet, cache: Path) 
 
 
 def search_words(
-    development: DevelopmentSet, prepare: Path, cache: Path, depth: int, k1: float = 0.9, b: float = 0.4
+    development: DevelopmentSet, prepare: Path, cache: Path, depth: int, k1: float, b: float
 ) -> dict[str, list[Hit]]:
     """BM25's first `depth` hits for the held-out queries among the development documents.
 

@@ -40,6 +40,8 @@ class FirstHits:
         return measure(self.development.qrels, {query: some[:DEPTH] for query, some in self.hits.items()}).mean[MEASURE]
 
 
-def find_first_hits(prepare: Path, development: DevelopmentSet, cache: Path, depth: int) -> FirstHits:
+def find_first_hits(
+    prepare: Path, development: DevelopmentSet, cache: Path, depth: int, k1: float, b: float
+) -> FirstHits:
     """Search the documents of the development set with BM25 for all its queries."""
-    return FirstHits(development, search_words(development, prepare, cache, depth))
+    return FirstHits(development, search_words(development, prepare, cache, depth, k1, b))

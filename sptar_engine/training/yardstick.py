@@ -35,7 +35,10 @@ def measure_yardstick(lesson: Lesson, known: ScoreCache, meter: Meter) -> Yardst
     if name is None:
         return None
     if name == BM25:
-        rankings = search_words(lesson.development, lesson.prepare, lesson.cache, lesson.config.rerank_depth)
+        config = lesson.config
+        rankings = search_words(
+            lesson.development, lesson.prepare, lesson.cache, config.rerank_depth, config.k1, config.b
+        )
         return Yardstick(name, measure(lesson.development.qrels, rankings).mean[MEASURE])
     return Yardstick(name, measure_once(lambda: _bi_encoder(lesson), known, lesson, meter))
 

@@ -88,3 +88,9 @@ def test_switch_that_changes_nothing_has_no_worth(tmp_path) -> None:
     write_json(tmp_path / workspace.EXPERIMENT, experiment)
     (row,) = workspace.compare(tmp_path)["switches"]
     assert (row["same"], row["worth"]) == (True, None)
+
+
+@pytest.mark.parametrize("mixes", ["1", "1.0", "1.00"])
+def test_shares_of_weights_are_compared_as_numbers(mixes) -> None:
+    (variant,) = ablation.variants(("interpolation",), {"train": {"mixes": mixes}})
+    assert variant.name == "with_interpolation"

@@ -98,3 +98,16 @@ def test_teacher_that_does_not_teach_is_told(tmp_path) -> None:
     metrics = {"teaches": False, "sentence": "The teacher is not better than BM25."}
     experiment["steps"].append({"step": "teach.sptar", "stage": "teach", "arms": ["sptar"], "metrics": metrics})
     assert comparison.compare(experiment, tmp_path)["notes"] == ["teach.sptar: The teacher is not better than BM25."]
+
+
+def test_training_without_any_kept_query_is_told(tmp_path) -> None:
+    write_experiment(tmp_path, {"seeds_only": 0.3, "inpars": 0.3, "sptar": 0.3})
+    experiment = workspace.load(tmp_path)
+    for row in experiment["steps"]:
+        if row["step"] in ("train.seeds_only", "train.sptar"):
+            row["metrics"]["weak_pairs"] = 0
+    told = ["train.sptar: no weak query was kept, so it learned from the labelled pairs alone."]
+    assert comparison.compare(experiment, tmp_path)["notes"] == told
+    experiment["steps"][-2]["metrics"]["edited_pairs"] = 1  # a person's
+    assert experiment["steps"][-2]["step"] == "train.sptar"
+    assert comparison.compare(experiment, tmp_path)["notes"] == []

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from sptar_engine import experiment
 from sptar_engine.arms import ARMS, FAMILIES, STANDARD_ARMS, Variant, cell, parse_arms, parse_families, read_cell
-from sptar_engine.configs import CONFIGS
+from sptar_engine.configs import CONFIGS, StageConfig
 from sptar_engine.errors import ConfigError, InputError
 from sptar_engine.experiment import everywhere, merge, plan, settled
+from sptar_engine.pipeline import StageResult, Store
 from sptar_engine.registry import STAGES
 from sptar_engine.steps import Step
 
@@ -17,7 +19,7 @@ TRAINED = tuple(name for name, family in FAMILIES.items() if family.trains)
 
 
 def taught_by(teacher: str) -> dict[str, dict[str, Any]]:
-    return merge({"train": {"negatives": 2}, "teach": {"teacher": teacher}})
+    return merge({"train": {"negatives": 2}, "teach": {"teacher": teacher, "hits": 16}})
 
 
 def by_id(steps: tuple[Step, ...]) -> dict[str, Step]:
@@ -244,6 +246,24 @@ def test_number_of_pairs_is_settled_when_the_filters_are_done_and_the_smallest_k
         settled(steps["train.sptar:equal_pairs"], {**kept, "filter.inpars": 0})
 
 
+def test_equal_pairs_without_any_pair_are_refused_before_a_training(monkeypatch, tmp_path) -> None:
+    done: list[str] = []
+
+    def run_stage(config: StageConfig, *_: Any, **__: Any) -> StageResult:
+        done.append(config.STAGE)
+        kept = {"kept": 0 if done.count("filter") == 2 else 9}
+        return StageResult(config.STAGE, tmp_path, kept, 1.0, "", reused=False)
+
+    monkeypatch.setattr(experiment, "run_stage", run_stage)
+    steps = plan(("seeds_only", "inpars", "sptar"), merge(), equal_pairs=True)
+    with pytest.raises(InputError, match="filter of the arm sptar kept no query"):
+        experiment.run(
+            steps, {"dataset": tmp_path}, Store(root=tmp_path, models=tmp_path), done={}, device="cpu",
+            report=lambda *_: None, should_stop=lambda: False, started=lambda _: None, finished=lambda *_: None,
+        )  # fmt: skip
+    assert done[-1] == "filter" and done.count("train") <= 1  # that of the labels alone
+
+
 def test_teacher_of_an_arm_at_equal_pairs_learns_from_no_more_than_its_student() -> None:
     steps = by_id(plan(STANDARD_ARMS, taught_by("cross_encoder"), equal_pairs=True))
     teach = steps[steps["train.sptar:equal_pairs"].inputs["teach"]]
@@ -274,6 +294,12 @@ def test_equal_pairs_that_mean_nothing_are_refused(arms, more, message) -> None:
         ({"tune": {"model": "x"}}, "use --llm NAME"),
         ({"train": {"negatives": 9}, "mine": {"count": 8}}, r"mine\.count: 8 .* fewer than the 9"),
         ({"mine": {"skip": 100}}, r"mine\.skip: 100 passes over all of the 100 hits"),
+        ({"train": {"k1": 2.0}}, r"train\.k1: must be the same as evaluate"),
+        ({"teach": {"teacher": "self", "b": 0.9}}, r"teach\.b: must be the same as evaluate"),
+        (
+            {"teach": {"teacher": "hybrid", "hits": 17}},
+            r"teach\.hits: 17 documents .* at most 16 are allowed with train",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, message) -> None:
@@ -284,6 +310,18 @@ def test_settings_that_do_not_go_together_are_refused(settings, message) -> None
 def test_cross_encoder_needs_negatives_enough() -> None:
     with pytest.raises(ConfigError, match=r"mine\.count: 3 .* fewer than the 4"):
         plan(("seeds_only",), merge({"mine": {"count": 3}}), families=("cross_encoder",))
+
+
+def test_teacher_of_many_documents_teaches_the_queries_side_and_adapters() -> None:
+    many = {"teach": {"teacher": "hybrid", "hits": 100}}
+    assert plan(("sptar",), merge(many, {"train": {"towers": "query"}}))
+    assert plan(("sptar",), merge(many), families=("adapter",))
+    assert plan(("sptar",), merge({"teach": {"teacher": "hybrid", "hits": 16}}))
+
+
+def test_options_that_nothing_looks_at_need_not_agree() -> None:
+    assert plan(("sptar",), merge({"evaluate": {"k1": 2.0, "b": 0.9}}))
+    assert plan(("sptar",), merge({"teach": {"teacher": "hybrid", "hits": 16, "model": "another"}}))
 
 
 def test_options_of_stages_that_take_no_part_need_not_agree() -> None:

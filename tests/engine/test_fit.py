@@ -35,7 +35,7 @@ def test_one_document_trains_nothing_but_can_be_searched() -> None:
 
 
 def test_no_unlabelled_document_leaves_nothing_to_write_for() -> None:
-    with pytest.raises(InputError, match="Every document has a judgement"):
+    with pytest.raises(InputError, match="Every document has a training label"):
         check(("inpars",), pool=0)
     assert check(("seeds_only",), pool=0) == ()
 
@@ -61,7 +61,7 @@ def test_cross_encoder_that_reads_the_whole_collection_is_warned_of_once() -> No
 
 def test_fewer_documents_than_asked_for_are_warned_of() -> None:
     (warning,) = check(("inpars",), pool=300)
-    assert warning.startswith("generate.documents asks for 1000 documents and 300 have no judgement")
+    assert warning.startswith("generate.documents asks for 1000 documents and 300 have no training label")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from sptar_engine.configs import FilterConfig, GenerateConfig, PrepareConfig, StageConfig, TeachConfig, TuneConfig
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
-from sptar_engine.pipeline import RESULT, StageResult, Store, run_stage, stage_key
+from sptar_engine.pipeline import RESULT, StageResult, Store, named_models, run_stage, stage_key
 from sptar_engine.registry import StageSpec
 from sptar_engine.stage import StageContext, StageOutput
 
@@ -311,3 +311,15 @@ def test_setting_that_nothing_looks_at_does_not_make_another_result(store, monke
     monkeypatch.setattr(catalog, "describe", lambda name, kind, models: entry(name, kind, "", "", "1", None))
     keys = [stage_key(config(**given), {"prepare": "x"}, store.models) for given in ({}, idle, use, {**idle, **use})]
     assert keys[0] == keys[1] != keys[2] != keys[3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "models"),
+    [
+        ({"teacher": "hybrid"}, {"base"}),
+        ({"teacher": "likelihood"}, {"base", "model"}),
+        ({"teacher": "none"}, {"base"}),
+    ],
+)
+def test_model_that_nothing_looks_at_need_not_be_there(settings, models) -> None:
+    assert {field for field, _, _ in named_models(TeachConfig(**settings))} == models

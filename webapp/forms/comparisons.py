@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 
 _LARGEST = 2**31 - 1  # of the numbers of experiments, as the database has them
+_CELL = 80  # letters of an arm's name with its family and variant
 
 
 class ResultGradeForm(forms.Form):
@@ -17,8 +18,8 @@ class ResultGradeForm(forms.Form):
         required=False,
     )  # fmt: skip
     seen = forms.CharField(max_length=40, required=False)
-    arm = forms.CharField(max_length=40, required=False)
-    against = forms.CharField(max_length=40, required=False)
+    arm = forms.CharField(max_length=_CELL, required=False)
+    against = forms.CharField(max_length=_CELL, required=False)
     judgements = forms.CharField(max_length=10, required=False)
 
 

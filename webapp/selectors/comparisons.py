@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sptar_engine.arms import ARMS, BI_ENCODER, BM25, cell, read_cell, untrained
+from sptar_engine.arms import ARMS, BI_ENCODER, BM25, HYBRID, cell, read_cell, untrained
 from webapp.cells import in_order, is_trained, wanted
 from webapp.models import Experiment, StageRun
 from webapp.selectors.verdicts import Value, Verdict, read_verdict, verdict_of
@@ -32,7 +32,6 @@ class Row:
     name: str
     values: list[Value | None]
     verdicts: list[Verdict | None]
-    training: list[str]
     cost: str
     """Time and memory that it took to make, in words; empty where nobody measured them."""
 
@@ -47,6 +46,8 @@ class Table:
     queries: int
     headline: str
     caution: str
+    training: list[str]
+    """What each training said of itself, with the names of the searches that came of it."""
     notes: list[str]
     """What steps warned of, such as a teacher that was not fit to teach."""
 
@@ -76,6 +77,7 @@ def table_of(
         queries=queries,
         headline=_headline(known),
         caution=few,
+        training=_trainings(arms, present),
         notes=_notes(known.get("notes", ())),
     )
 
@@ -210,9 +212,18 @@ def _row(name: str, arms: Mapping[str, Any], columns: Sequence[str], measures: S
     found = arms[name]
     values = [Value(**found[measure]) if measure in found else None for measure in measures]
     verdicts = [_against(name, _baseline(kind, name), found) for kind in columns]
-    return Row(
-        name, arm_name(name), values, verdicts, [one["sentence"] for one in found.get("training", [])], _cost(found)
-    )
+    return Row(name, arm_name(name), values, verdicts, _cost(found))
+
+
+def _trainings(arms: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """A sentence for each training: several cells can have one in common, and a hybrid's is that of its bi-encoder."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        one = read_cell(name)
+        trained = cell(one.arm, BI_ENCODER, one.variant) if one.family == HYBRID else name
+        for told in arms[name].get("training", []):
+            said.setdefault((told.get("step", ""), told["sentence"]), []).append(arm_name(trained))
+    return [f"{', '.join(dict.fromkeys(searches))}: {sentence}" for (_, sentence), searches in said.items()]
 
 
 def _cost(found: Mapping[str, Any]) -> str:

@@ -47,7 +47,10 @@ _WITHOUT_MODEL: Mapping[str, tuple[str, ...]] = {
 _PEAK = 4.7 * _GIB  # bytes of memory of a whole experiment with the bundled models (docs/results.md)
 
 Counts = Mapping[str, int]
-"""`documents`, queries of `train`, `dev` and `test`, and `train_pairs`, as Experiment.counts has them."""
+"""As Experiment.counts has them: `documents`, queries of `train`, `dev` and `test`, and `train_pairs`.
+
+`pool` counts the documents without a training label.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +231,14 @@ def kind_of(stage: str, config: Mapping[str, Any]) -> str:
 
 
 def model_of(config: Mapping[str, Any]) -> str:
-    """The model that decides about a stage's speed, or an empty name. BM25 and packaging have none."""
+    """The model that decides about a stage's speed, or an empty name. BM25 and packaging have none.
+
+    BM25 and the base together teach with the base; the language model of a teacher's settings speaks only alone.
+    """
     if "language_model" in config or any(config.get(option) in values for option, values in _WITHOUT_MODEL.items()):
         return ""
-    return str(config.get("model") or config.get("base") or "")
+    named = config.get("base") if config.get("teacher") == "hybrid" else config.get("model") or config.get("base")
+    return str(named or "")
 
 
 def read_speeds() -> Speeds:

@@ -12,7 +12,7 @@ from sptar_engine.steps import Step
 from webapp.places import models_folder
 from webapp.selectors.words import stage_name
 
-_ENOUGH = 1 << 31  # documents without a judgement: prepare counts them, and takes what there is
+_ENOUGH = 1 << 31  # documents without a training label, as long as nobody has counted them
 
 
 def misfit(steps: Sequence[Step], counts: Mapping[str, int]) -> str:
@@ -38,5 +38,7 @@ def warnings_of(steps: Sequence[Step], counts: Mapping[str, int]) -> tuple[str, 
 
 
 def _warnings(steps: Sequence[Step], counts: Mapping[str, int]) -> tuple[str, ...]:
-    found = {"documents": counts.get("documents", 0), "train_queries": counts.get("train", 0), "pool": _ENOUGH}
-    return check_fit(steps, found)
+    pool = counts.get("pool", _ENOUGH)
+    return check_fit(
+        steps, {"documents": counts.get("documents", 0), "train_queries": counts.get("train", 0), "pool": pool}
+    )

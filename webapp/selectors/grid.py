@@ -63,9 +63,9 @@ class Grid:
     missing: list[str]
 
     @property
-    def has_held_out(self) -> bool:
-        """Whether any family was compared on the held-out examples."""
-        return any(place.held_out is not None for line in self.lines for place in line.places)
+    def has_choice(self) -> bool:
+        """Whether families were compared on the held-out examples, and one of them was best."""
+        return any(place.is_chosen for line in self.lines for place in line.places)
 
 
 def grid_of(experiment: Experiment, comparison: Mapping[str, Any]) -> Grid | None:

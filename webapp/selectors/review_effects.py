@@ -171,23 +171,25 @@ def retrained(batch: Batch) -> list[Retrained]:
 
 def _retrained(experiment: Experiment, batch: Batch, now: Mapping[str, int]) -> Retrained:
     assert experiment.based_on is not None
-    stages = {stage.step_id: stage for stage in experiment.stages.order_by("position")}
-    train = _training(batch.arm, stages.values())
-    evaluate = stages.get(f"evaluate.{train.cell}") if train else None
+    stages = list(experiment.stages.order_by("position"))
+    train = _training(batch.arm, stages)
     base = _training(batch.arm, experiment.based_on.stages.filter(stage="train", state=State.DONE).order_by("position"))
-    read = {
-        arm for stage in stages.values() if stage.stage == "train" and DECISIONS in stage.inputs for arm in stage.arms
-    }
-    sharing = {arm for stage in stages.values() if stage.folder == batch.folder for arm in stage.arms}
+    read = {arm for stage in stages if stage.stage == "train" and DECISIONS in stage.inputs for arm in stage.arms}
+    sharing = {arm for stage in stages if stage.folder == batch.folder for arm in stage.arms}
     return Retrained(
         experiment=experiment,
         base=experiment.based_on,
         sentence=_trained(train, base) if train and train.state == State.DONE else "",
-        is_measured=evaluate is not None and evaluate.state == State.DONE,
+        is_measured=any(_measures(stage, batch.arm) for stage in stages),
         is_current=bool(read)
         and read <= sharing
         and all(experiment.decision_counts.get(name, 0) == count for name, count in now.items()),
     )
+
+
+def _measures(stage: StageRun, arm: str) -> bool:
+    """Whether a search model of an arm is measured by this step; one that only teaches never is."""
+    return stage.stage == "evaluate" and stage.state == State.DONE and arm in stage.arms and not stage.variant
 
 
 def _training(arm: str, stages: Iterable[StageRun]) -> StageRun | None:

@@ -123,11 +123,12 @@ def follow(
 def planned(experiment: Experiment, reviewed: Collection[str]) -> tuple[Step, ...]:
     """The engine's plan of an experiment, stored or not, with verdicts in the training of the arms `reviewed` alone.
 
-    So an arm whose questions nobody read is trained as before, and its stored result comes back.
+    So an arm whose questions nobody read is trained as before, and its stored result comes back. Verdicts change the
+    number of questions of an arm, so then nothing is compared at equal numbers.
     """
     steps = steps_of(
         preset=experiment.preset, arms=experiment.arms, families=experiment.families, settings=experiment.settings,
-        seeds=experiment.seeds, decisions=bool(reviewed), equal_pairs=experiment.equal_pairs,
+        seeds=experiment.seeds, decisions=bool(reviewed), equal_pairs=experiment.equal_pairs and not reviewed,
     )  # fmt: skip
     return tuple(step if set(step.arms) & set(reviewed) else _without_decisions(step) for step in steps)
 

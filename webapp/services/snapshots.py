@@ -129,4 +129,5 @@ def _publish(made: Path, folder: Path) -> None:
 def _counts(corpus: Corpus, qrels: Mapping[str, Qrels]) -> dict[str, int]:
     pairs = sum(len(qrels["train"].relevant(query_id)) for query_id in qrels["train"].grades)
     counts = {split: len(qrels[split].grades) for split in SPLITS}
-    return {"documents": corpus.documents, **counts, "train_pairs": pairs}
+    labelled = {doc_id for grades in qrels["train"].grades.values() for doc_id in grades}
+    return {"documents": corpus.documents, **counts, "train_pairs": pairs, "pool": corpus.documents - len(labelled)}

@@ -106,3 +106,14 @@ def test_reading_a_few_lines_loads_no_arrays() -> None:
     code = "import sys, sptar_engine.evaluation.run_lines; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_repeated_trainings_keep_their_spread(tmp_path: Path) -> None:
+    first = run_file(tmp_path / "1.trec", {"q1": ["a", "b"]})
+    second = run_file(tmp_path / "2.trec", {"q1": ["b", "a"]})
+    _, table = rescore({"bm25": [first], "sptar": [first, second]}, Qrels({"q1": {"a": 1}}))
+    means = [1.0, 1 / log2(3)]
+    assert table["sptar"]["seeds"] == {
+        "count": 2, "nDCG@10": pytest.approx(means), "spread": pytest.approx(abs(means[0] - means[1]) / 2**0.5),
+    }  # fmt: skip
+    assert "seeds" not in table["bm25"]

@@ -66,7 +66,8 @@ def test_the_folder_holds_what_the_next_stages_read(dataset: Path, make_context:
     assert len(seeds) == 10
     assert list(read_seeds(out, "dev")) == ["q10", "q11", "q12"]
     assert metrics["sentence"] == (
-        "39 documents (1 empty ones skipped), 26 of them unlabelled; 10 train, 3 held-out and 3 test queries"
+        "39 documents (1 empty ones skipped), 26 of them without a training label; "
+        "10 train, 3 held-out and 3 test queries"
     )
 
 

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from sptar_engine.arms import ARMS, FAMILIES
 from tests.webapp.compare.conftest import measure_all
 from tests.webapp.compare.test_pages import text_of, url
 from tests.webapp.experiments.conftest import add_example
 from webapp.cells import in_order, is_trained, wanted
+from webapp.forms.comparisons import ResultGradeForm
 from webapp.models import Errand, Experiment, Project, Rescoring, State, User
 from webapp.selectors import measured
 from webapp.selectors.comparisons import best_known, headlines_of, short, table_of, usual_cell
 from webapp.selectors.grid import Grid, duels_of, grid_of
+from webapp.selectors.words import arm_name
 from webapp.services import rescoring
 
 Do = Callable[[Errand], dict[str, Any]]
@@ -145,6 +148,25 @@ def test_one_sentence_about_several_steps_stands_once(gridded: Experiment) -> No
     assert table.notes == ["Let a teacher score documents, plain prompt, SPTAR: Nobody teaches.", "Just so."]
 
 
+def test_a_training_is_told_once_under_the_name_of_what_was_trained(gridded: Experiment) -> None:
+    def trained(step: str, sentence: str) -> dict[str, Any]:
+        return {"training": [{"step": step, "sentence": sentence, "kept_untrained": False}]}
+
+    arms = gridded.comparison["arms"]
+    arms["inpars"] |= trained("train.inpars", "It reached 0.4.")
+    arms["inpars/hybrid"] |= trained("train.inpars", "It reached 0.4.")
+    arms["sptar/hybrid"] |= trained("train.sptar", "It reached 0.4.")  # another training that ended the same
+    table = table_of(gridded)
+    assert table is not None
+    assert table.training == [f"{arm_name(arm)}: It reached 0.4." for arm in ("inpars", "sptar")]
+
+
+def test_a_training_without_a_choice_of_kinds_speaks_of_none(gridded: Experiment) -> None:
+    assert made(gridded).has_choice
+    gridded.comparison["families"] = {"sptar": {"chosen": "hybrid", "dev": {"hybrid": 0.44}}}
+    assert not made(gridded).has_choice
+
+
 def test_the_bi_encoder_alone_has_no_grid(measured_one: Experiment) -> None:
     assert grid_of(measured_one, measured_one.comparison) is None
     assert grid_of(measured_one, {}) is None
@@ -186,6 +208,12 @@ def test_judging_on_the_page_of_a_cell_keeps_the_choice(gridded: Experiment, cli
     page = text_of(client, url(ready, "compare_question", 1), id="q14", arm="sptar/hybrid", against="bm25")
     assert '<input type="hidden" name="arm" value="sptar/hybrid">' in page
     assert "arm=sptar%2Fhybrid&amp;against=bm25" in page
+
+
+def test_a_cell_with_the_longest_name_can_be_judged() -> None:
+    longest = max(wanted(list(ARMS), list(FAMILIES), equal_pairs=True), key=len)
+    form = ResultGradeForm({"id": "q14", "doc": 1, "grade": "2", "seen": "", "arm": longest, "against": longest})
+    assert form.is_valid(), form.errors
 
 
 def test_later_judgements_keep_the_choice_of_the_held_out_examples(gridded: Experiment, owner: User, do: Do) -> None:

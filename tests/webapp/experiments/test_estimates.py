@@ -40,6 +40,14 @@ def test_units_of_work(stage: str, options: dict[str, int], metrics: dict[str, i
     assert units(stage, build_config(stage, options).as_dict(), COUNTS, metrics=metrics) == expected
 
 
+@pytest.mark.parametrize(
+    ("teacher", "model"),
+    [("hybrid", "all-minilm-l6-v2"), ("likelihood", "smollm2-135m-instruct"), ("cross_encoder", ""), ("self", "")],
+)
+def test_a_teacher_is_as_slow_as_the_model_that_teaches(teacher: str, model: str) -> None:
+    assert estimates.model_of(build_config("teach", {"teacher": teacher}).as_dict()) == model
+
+
 def test_a_plan_without_history_takes_the_measured_figures(db: None) -> None:
     steps = plan(["bm25", "zero_shot"], {})
     found = estimate(steps, COUNTS, 1_000_000, MODELS)

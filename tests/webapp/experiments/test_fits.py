@@ -10,6 +10,7 @@ from django.test import Client
 from tests.webapp.experiments.test_equal_pairs import begin
 from tests.webapp.experiments.test_views import HTMX, address, choices
 from webapp.models import Experiment, Project, User
+from webapp.planning import steps_of
 from webapp.selectors import fits
 
 SIZE = 384  # dimensions of the bundled base model
@@ -44,6 +45,16 @@ def test_more_dimensions_than_the_base_has_are_refused_before_the_start(
 def test_as_many_dimensions_as_the_base_has_are_allowed(ready: Project, owner: User) -> None:
     settings = {"train": {"adapter_rank": SIZE}}
     assert begin(ready, owner, families=["adapter"], settings=settings).number == 1
+
+
+def test_documents_that_all_have_a_training_label_leave_nothing_to_write_for(ready: Project, owner: User) -> None:
+    number = begin(ready, owner).number
+    counts = Experiment.objects.get(number=number).counts
+    assert (counts["documents"], counts["pool"]) == (40, 29)  # of the first 11 each is an answer or its neighbour
+    steps = steps_of(preset="fast", arms=["sptar"], families=["bi_encoder"], settings={}, seeds=1)
+    assert fits.misfit(steps, counts) == ""
+    assert fits.misfit(steps, {**counts, "pool": 0}).startswith("Every document has a training label")
+    assert any("have no training label" in one for one in fits.warnings_of(steps, {**counts, "pool": 9}))
 
 
 def test_a_plan_that_works_but_not_as_one_might_think_is_warned_of(ready: Project, client: Client) -> None:

@@ -14,7 +14,7 @@ from webapp.services.snapshots import SnapshotError
 def test_a_snapshot_holds_documents_questions_and_grades_by_split(ready: Project) -> None:
     made = snapshots.take(ready)
     folder = snapshot_folder(ready, made.name)
-    assert made.counts == {"documents": 40, "train": 10, "dev": 4, "test": 6, "train_pairs": 20}
+    assert made.counts == {"documents": 40, "train": 10, "dev": 4, "test": 6, "train_pairs": 20, "pool": 29}
     assert len(read_corpus(folder)) == 40
     assert len(read_queries(folder)) == 20
     assert read_qrels(folder, "train").grades["q0"] == {"d0": 1, "d1": 2}
@@ -66,7 +66,7 @@ def test_a_later_version_of_the_documents_changes_nothing(ready: Project) -> Non
 def test_grades_of_documents_that_are_gone_are_left_out_and_counted(ready: Project) -> None:
     add_corpus(ready, number=2, documents=12)  # d12 and on are gone
     made = snapshots.take(ready)
-    assert made.counts == {"documents": 12, "train": 10, "dev": 2, "test": 0, "train_pairs": 20}
+    assert made.counts == {"documents": 12, "train": 10, "dev": 2, "test": 0, "train_pairs": 20, "pool": 1}
     assert made.left_out == 8
 
 

@@ -29,7 +29,7 @@ def test_starting_plans_every_step_and_queues_the_first(ready: Project, owner: U
     experiment = start(project=ready, actor=owner, request_token="t", **CHOICES)
     stages = {stage.step_id: stage for stage in experiment.stages.all()}
     assert (experiment.number, experiment.name, experiment.seeds) == (1, "First", 2)
-    assert experiment.counts == {"documents": 40, "train": 10, "dev": 4, "test": 6, "train_pairs": 20}
+    assert experiment.counts == {"documents": 40, "train": 10, "dev": 4, "test": 6, "train_pairs": 20, "pool": 29}
     assert snapshot_folder(ready, experiment.dataset).is_dir()
     assert stages["prepare"].state == State.QUEUED
     assert {stage.state for name, stage in stages.items() if name != "prepare"} == {State.WAITING}

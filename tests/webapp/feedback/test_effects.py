@@ -140,6 +140,16 @@ class TestPages:
         assert first["Location"].endswith("/experiments/2/")
         assert client.post(self.retrain_path(written), {"after": "1"})["Location"] == first["Location"]
 
+    def test_training_again_leaves_the_comparison_at_equal_numbers_out(
+        self, written: Experiment, say: Say, client: Client
+    ) -> None:
+        say("w0", "reject")
+        Experiment.objects.update(arms=["inpars", "sptar"], equal_pairs=True)
+        page = client.get(self.retrain_path(written)).content.decode()
+        assert "equal numbers" not in page and "btn-primary" in page
+        made = client.post(self.retrain_path(written), {"after": "1"})
+        assert made["Location"].endswith("/experiments/2/")
+
     def test_training_again_without_a_verdict_leads_to_the_review(self, written: Experiment, client: Client) -> None:
         page = client.get(self.retrain_path(written)).content.decode()
         assert "no verdict on the questions" in page and f'href="{self.path(written, "")}"' in page
