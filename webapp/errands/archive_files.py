@@ -17,7 +17,7 @@ from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import CORPUS_FILE, qrels_path
 from sptar_engine.errors import StageError
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums
-from webapp.archive_kinds import KINDS, default_options, family_in
+from webapp.archive_kinds import family_in
 from webapp.downloads import exact_cell
 from webapp.errands import archive_words
 from webapp.errands.archive_vectors import write_vectors
@@ -165,7 +165,7 @@ def _everything(order: Order) -> Files:
             continue
         for part in _orders(order, kind):
             single = len(found := files_of(part)) == 1
-            prefix = "" if single else f"{kind.replace('_', '-')}/"
+            prefix = "" if single else f"{_place(part)}/"
             files |= {prefix + name: content for name, content in found.items()}
     files["README.md"] = archive_words.everything_card(files).encode()
     files[SUMS] = sums(digests(files))
@@ -173,11 +173,17 @@ def _everything(order: Order) -> Files:
 
 
 def _orders(order: Order, kind: str) -> Iterator[Order]:
-    """The parts of everything: the standard options of a kind, questions in both exact and readable form."""
-    options = order.sources.complete(kind, default_options(KINDS[kind]))
-    for chosen in ("csv", "jsonl") if kind == "questions" else ("",):
-        given = {**options, "format": chosen} if chosen else options
-        yield Order(order.sources, kind, given, order.folder, order.tick)
+    """The parts of everything: a search model of each kind, questions in both exact and readable form."""
+    for options in order.sources.standard(kind):
+        for chosen in ("csv", "jsonl") if kind == "questions" else ("",):
+            given = {**options, "format": chosen} if chosen else options
+            yield Order(order.sources, kind, given, order.folder, order.tick)
+
+
+def _place(part: Order) -> str:
+    """The folder of a part of everything."""
+    is_model = part.kind == "retriever"
+    return archive_words.model_place(family_in(part.options)) if is_model else part.kind.replace("_", "-")
 
 
 def _rows(order: Order) -> Iterator[Row]:
