@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -117,7 +118,7 @@ def _beir(order: Order) -> Files:
     queries, judged = folder / "queries.jsonl", folder / "train.tsv"
     with _writing(queries) as texts, _writing(judged) as pairs:
         pairs.write("query-id\tcorpus-id\tscore\n")
-        for row in (one for one in _rows(order) if one["arm"] == arm and one["kept"]):
+        for row in (one for one in _rows(order, arm) if one["kept"]):
             about = {name: row[name] for name in ("verdict", "rank", "generated", "batch")}
             query = {"_id": row["weak_id"], "text": row["question"], "metadata": about}
             texts.write(json.dumps(query, ensure_ascii=False) + "\n")
@@ -186,11 +187,12 @@ def _place(part: Order) -> str:
     return archive_words.model_place(family_in(part.options)) if is_model else part.kind.replace("_", "-")
 
 
-def _rows(order: Order) -> Iterator[Row]:
+def _rows(order: Order, only: str = "") -> Iterator[Row]:
+    """The questions of each arm, or of one: arms that share the questions may each have a filter of their own."""
     done = 0
     for stage in order.sources.written:
         stage.experiment = order.sources.experiment
-        for row in question_rows(stage):
+        for row in chain.from_iterable(question_rows(stage, arm) for arm in stage.arms if only in ("", arm)):
             if done % _EVERY == 0:
                 order.tick(done, 0, f"{done:,} questions written")
             done += 1

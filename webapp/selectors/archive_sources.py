@@ -159,7 +159,7 @@ def file_name(stage: StageRun, name: str) -> str:
 
 def packed_arm(sources: Sources) -> str:
     """The arm whose generated questions the packed model learned from: the last one that writes some; "" for none."""
-    arms = [stage.arms[0] for stage in sources.written]
+    arms = {arm for stage in sources.written for arm in stage.arms}
     return next((arm for arm in reversed(list(ARMS)) if arm in arms), "")
 
 
