@@ -108,7 +108,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "everything", "Everything in one", "What you tick, in one zip.",
             boxes=(
-                Box("retriever", "Search model", "With its standard model card, which holds no text of yours."),
+                Box("retriever", "Search model", "Each kind that is packed, with its standard card: no text of yours."),
                 Box("soft_prompt", "Soft prompt", "As a PEFT folder."),
                 Box("questions", "Generated questions", "CSV and JSON lines. They hold words of your documents."),
                 Box("runs", "Result lists", "TREC runs and test judgements."),

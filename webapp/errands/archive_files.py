@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,7 +18,7 @@ from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import CORPUS_FILE, qrels_path
 from sptar_engine.errors import StageError
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums
-from webapp.archive_kinds import KINDS, default_options, family_in
+from webapp.archive_kinds import family_in
 from webapp.downloads import exact_cell
 from webapp.errands import archive_words
 from webapp.errands.archive_vectors import write_vectors
@@ -117,7 +118,7 @@ def _beir(order: Order) -> Files:
     queries, judged = folder / "queries.jsonl", folder / "train.tsv"
     with _writing(queries) as texts, _writing(judged) as pairs:
         pairs.write("query-id\tcorpus-id\tscore\n")
-        for row in (one for one in _rows(order) if one["arm"] == arm and one["kept"]):
+        for row in (one for one in _rows(order, arm) if one["kept"]):
             about = {name: row[name] for name in ("verdict", "rank", "generated", "batch")}
             query = {"_id": row["weak_id"], "text": row["question"], "metadata": about}
             texts.write(json.dumps(query, ensure_ascii=False) + "\n")
@@ -165,7 +166,7 @@ def _everything(order: Order) -> Files:
             continue
         for part in _orders(order, kind):
             single = len(found := files_of(part)) == 1
-            prefix = "" if single else f"{kind.replace('_', '-')}/"
+            prefix = "" if single else f"{_place(part)}/"
             files |= {prefix + name: content for name, content in found.items()}
     files["README.md"] = archive_words.everything_card(files).encode()
     files[SUMS] = sums(digests(files))
@@ -173,18 +174,25 @@ def _everything(order: Order) -> Files:
 
 
 def _orders(order: Order, kind: str) -> Iterator[Order]:
-    """The parts of everything: the standard options of a kind, questions in both exact and readable form."""
-    options = order.sources.complete(kind, default_options(KINDS[kind]))
-    for chosen in ("csv", "jsonl") if kind == "questions" else ("",):
-        given = {**options, "format": chosen} if chosen else options
-        yield Order(order.sources, kind, given, order.folder, order.tick)
+    """The parts of everything: a search model of each kind, questions in both exact and readable form."""
+    for options in order.sources.standard(kind):
+        for chosen in ("csv", "jsonl") if kind == "questions" else ("",):
+            given = {**options, "format": chosen} if chosen else options
+            yield Order(order.sources, kind, given, order.folder, order.tick)
 
 
-def _rows(order: Order) -> Iterator[Row]:
+def _place(part: Order) -> str:
+    """The folder of a part of everything."""
+    is_model = part.kind == "retriever"
+    return archive_words.model_place(family_in(part.options)) if is_model else part.kind.replace("_", "-")
+
+
+def _rows(order: Order, only: str = "") -> Iterator[Row]:
+    """The questions of each arm, or of one: arms that share the questions may each have a filter of their own."""
     done = 0
     for stage in order.sources.written:
         stage.experiment = order.sources.experiment
-        for row in question_rows(stage):
+        for row in chain.from_iterable(question_rows(stage, arm) for arm in stage.arms if only in ("", arm)):
             if done % _EVERY == 0:
                 order.tick(done, 0, f"{done:,} questions written")
             done += 1

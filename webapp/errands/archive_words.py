@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sptar_engine.arms import BI_ENCODER, FAMILIES
+from webapp.selectors.words import family_name
+
 BEIR = """# Generated questions as a BEIR dataset
 
 - `queries.jsonl`: the questions that count: edited ones in their new words, rejected ones left out.
@@ -31,8 +34,19 @@ _LATER = """- `qrels/test-{number}.tsv`, `metrics-{number}.json`: the newest jud
   by them. These are the figures of the report.
 """
 
+
+def model_place(family: str) -> str:
+    """The folder of a search model in everything: a name of its own for each kind."""
+    return "retriever" if family == BI_ENCODER else f"retriever-{family.replace('_', '-')}"
+
+
 _EVERYTHING = {
-    "retriever/": "the trained search model; its README says how to load it",
+    **{
+        f"{model_place(family)}/": f"the trained search model ({family_name(family).lower()}); "
+        "its README says how to load it"
+        for family in FAMILIES
+        if FAMILIES[family].trains
+    },
     "soft-prompt/": "what the question writer learned, as a PEFT folder",
     "questions.csv": "generated questions with verdicts, for spreadsheets",
     "questions.jsonl": "the same, exact, for programs",

@@ -25,7 +25,7 @@ def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
     if stage is None or corpus is None:
         return {}
     corpus.project = stage.experiment.project
-    found, turn = TrainedModel(stage), Turn(attempt)
+    found, turn = TrainedModel(stage, stage.cell), Turn(attempt)
     for what in found.searches:
         try:
             follow(corpus, what, turn.report)

@@ -20,7 +20,7 @@ from sptar_engine.stage import SCRATCH
 from webapp.chunks import AT_ONCE, chunks
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.storing import storable
-from webapp.models import Experiment, Project, WeakQuery
+from webapp.models import Project, StageRun, WeakQuery
 from webapp.selectors.review_batches import last_filter, precedence
 
 DROPPED_FILE = "dropped.jsonl"
@@ -100,18 +100,20 @@ def risk(rank: int | None, loss: float | None) -> float:
     return round((by_rank + by_writer) / 2, 4)
 
 
-def mark_ranks(attempt: Attempt, experiment: Experiment, batch: str, folder: Path) -> None:
+def mark_ranks(attempt: Attempt, filtered: StageRun, batch: str, folder: Path) -> None:
     """Write what a finished filter stage says of each question of `batch`: its rank, why it was dropped, its risk.
 
-    Experiments that differ in the threshold share a batch. The newest one's filter has the word, so that an older one
-    that is tried again changes nothing under the people who review.
+    Experiments that differ in the threshold share a batch, and so do arms that differ in the filter. The newest
+    experiment's first arm has the word, so that an older one that is tried again changes nothing under the people who
+    review, and it does not matter which of two filters ends last.
     """
+    project = filtered.experiment.project
     for some in chunks(read_jsonl(folder / RANKS_FILE)):
         with attempt.transaction():
-            last = last_filter(experiment.project, batch)
-            if last is not None and precedence(last.experiment) > precedence(experiment):
+            last = last_filter(project, batch)
+            if last is not None and precedence(last) > precedence(filtered):
                 return
-            _mark(experiment.project, batch, {one["weak_id"]: one for one in some})
+            _mark(project, batch, {one["weak_id"]: one for one in some})
         attempt.check()
 
 

@@ -200,7 +200,7 @@ class _StageWork:
             self._questions.complete(result.folder)
         if self._row.stage == "filter":
             batch = self._experiment.stages.get(step_id=self._row.inputs["generate"]).folder
-            questions.mark_ranks(self._attempt, self._experiment, batch, result.folder)
+            questions.mark_ranks(self._attempt, self._row, batch, result.folder)
         with one_at_a_time(self._experiment):
             comparison = compare(self._row, result)
             with self._attempt.transaction():

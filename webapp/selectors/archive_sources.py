@@ -19,7 +19,7 @@ from webapp.places import store_folder
 from webapp.selectors import model_cards
 from webapp.selectors.artifacts import stage_folder, value_of
 
-_LAYOUT = 1  # raised when the same sources give other files
+_LAYOUT = 2  # raised when the same sources give other files
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,11 @@ class Sources:
         if not KINDS[kind].by_family or "family" in options or self.packed is None:
             return dict(options)
         return {**options, "family": self.packed.family}
+
+    def standard(self, kind: str) -> list[dict[str, Any]]:
+        """The options of a part of everything: nobody's choice, and one of each packed search model."""
+        options = default_options(KINDS[kind])
+        return [{**options, "family": one.family} for one in self.packages] if KINDS[kind].by_family else [options]
 
     def missing(self, kind: str) -> str:
         """Why there is no such download, as a sentence; empty when there is one."""
@@ -154,7 +159,7 @@ def file_name(stage: StageRun, name: str) -> str:
 
 def packed_arm(sources: Sources) -> str:
     """The arm whose generated questions the packed model learned from: the last one that writes some; "" for none."""
-    arms = [stage.arms[0] for stage in sources.written]
+    arms = {arm for stage in sources.written for arm in stage.arms}
     return next((arm for arm in reversed(list(ARMS)) if arm in arms), "")
 
 
@@ -166,7 +171,7 @@ def fingerprint(sources: Sources, kind: str, options: Mapping[str, Any]) -> str:
 def _parts(sources: Sources, kind: str, options: Mapping[str, Any]) -> Any:
     if kind == "everything":
         return {
-            part: _parts(sources, part, sources.complete(part, default_options(KINDS[part])))
+            part: [_parts(sources, part, one) for one in sources.standard(part)]
             for part, is_wanted in options.items()
             if is_wanted and not sources.missing(part)
         }

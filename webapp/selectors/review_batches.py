@@ -84,18 +84,26 @@ def last_filter(project: Project, batch: str) -> StageRun | None:
 
     The points of a learning curve come after all others. One query.
     """
+    return max(filters_of(project, batch), key=precedence, default=None)
+
+
+def filters_of(project: Project, batch: str) -> list[StageRun]:
+    """The finished filters that have seen a batch: of all experiments and arms that share it. One query."""
     found = []
     for row in _FILTERS.rows(project.pk, batch):
         if set(row["arms"]) & set(row["written"]):
             stage = instance(StageRun, row)
             stage.experiment = instance(Experiment, row, "experiment__")
             found.append(stage)
-    return max(found, key=lambda stage: precedence(stage.experiment), default=None)
+    return found
 
 
-def precedence(experiment: Experiment) -> tuple[bool, int]:
-    """The larger one's filter says what is kept of questions that several experiments share."""
-    return not experiment.series, experiment.number
+def precedence(filtered: StageRun) -> tuple[bool, int, int]:
+    """The larger one of several filters says what is kept of the questions that they share.
+
+    Of one experiment it is the filter of the first arm, which a plan names first, whichever was done first.
+    """
+    return not filtered.experiment.series, filtered.experiment.number, -filtered.position
 
 
 def _stages(project: Project) -> QuerySet[StageRun]:
@@ -135,8 +143,8 @@ def _filter_rows(project: int, folder: str) -> QuerySet[StageRun, dict[str, Any]
         experiment__stages__folder=folder,
     )  # fmt: skip
     return rows.annotate(written=F("experiment__stages__arms")).values(
-        "id", "experiment_id", "arms", "config", "written", "experiment__id", "experiment__number",
-        "experiment__name", "experiment__series",
+        "id", "experiment_id", "position", "arms", "config", "folder", "written", "experiment__id",
+        "experiment__number", "experiment__name", "experiment__series",
     )  # fmt: skip
 
 

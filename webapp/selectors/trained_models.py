@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, cell, read_cell
 from sptar_engine.serving.library import MAX_LENGTH
 from webapp.cells import is_trained
 from webapp.models import Experiment, Project, StageRun, State
 from webapp.places import store_folder
 from webapp.search import client
-from webapp.selectors.words import arm_name, turn_of
+from webapp.selectors.words import arm_name, is_teacher
 
 LISTED = 50
 """Trained models that a page offers, the newest first."""
 _VECTORS = frozenset({BI_ENCODER, "adapter"})  # families whose models turn a text into one vector
+_TURN = r"\.(first|[0-9]+)$"  # ends the id of a first round and of a repeat (webapp.selectors.words.turn_of)
+_READ = 6  # as many rows for each that is listed: beside every result there is at most one training of a teacher
 _FOLDER = "model"  # within a train stage's result (sptar_engine.stages.train)
 
 
@@ -32,16 +34,16 @@ class TrainedModel:
     """A search model that an experiment has trained; of several repeats the first, which is packed."""
 
     stage: StageRun
+    arm: str
+    """Its cell (webapp.cells): the arm it stands for, and the family unless it is a bi-encoder.
+
+    Arms that learn from the same share one training, which is a model of each of them.
+    """
 
     @property
     def experiment(self) -> Experiment:
         """Whose it is."""
         return self.stage.experiment
-
-    @property
-    def arm(self) -> str:
-        """Its cell (webapp.cells): the arm that trained it, and the family unless it is a bi-encoder."""
-        return self.stage.cell
 
     @property
     def family(self) -> str:
@@ -94,10 +96,10 @@ def trained_models(project: Project) -> list[TrainedModel]:
     Points of learning curves stand after all others: they learned from fewer examples on purpose. What was trained
     only to teach is left out.
     """
-    rows = StageRun.objects.filter(experiment__project=project, stage="train", state=State.DONE).exclude(folder="")
-    rows = rows.annotate(is_point=~Q(experiment__series="")).select_related("experiment")
-    rows = rows.order_by("is_point", "-experiment__number", "-position")
-    read = [TrainedModel(_with(project, row)) for row in rows.defer(*_UNREAD)[: 6 * LISTED] if _is_result(row)]
+    rows = _firsts().filter(experiment__project=project, variant="").annotate(is_point=~Q(experiment__series=""))
+    rows = rows.select_related("experiment").order_by("is_point", "-experiment__number", "-position")
+    found = [row for row in rows.defer(*_UNREAD)[: _READ * LISTED] if not is_teacher(row)]
+    read = [TrainedModel(_with(project, row), name) for row in found for name in _cells(row)]
     read.sort(key=lambda one: (bool(one.experiment.series), -one.experiment.number, *_place(one)))
     return read[:LISTED]
 
@@ -106,11 +108,12 @@ def find_model(experiment: Experiment, arm: str) -> TrainedModel:
     """The model of a cell. Raises NotTrainedError."""
     if not is_trained(arm):
         raise NotTrainedError(f"“{arm[:40]}” trains no search model.")
-    rows = StageRun.objects.filter(experiment=experiment, step_id=f"train.{arm}", state=State.DONE).exclude(folder="")
-    row = rows.select_related("experiment", "experiment__project").first()
+    rows = _firsts().filter(experiment=experiment, variant=read_cell(arm).variant)
+    rows = rows.select_related("experiment", "experiment__project").order_by("position")
+    row = next((row for row in rows if arm in _cells(row)), None)
     if row is None:
         raise NotTrainedError(f"“{arm_name(arm)}” of experiment {experiment.number} is not trained yet.")
-    return TrainedModel(row)
+    return TrainedModel(row, arm)
 
 
 def trained_model(experiment: Experiment, arm: str) -> Path:
@@ -127,14 +130,19 @@ def _reading(retriever: str, config: dict[str, Any]) -> str:
     return retriever if tokens == MAX_LENGTH else f"{retriever}:{tokens}"
 
 
-def _is_result(row: StageRun) -> bool:
-    """Whether a training is one that its experiment compares: no repeat or variant of one, and not only a teacher's."""
-    return not (turn_of(row) or row.variant) and (row.family or BI_ENCODER) in row.experiment.families
+def _firsts() -> QuerySet[StageRun]:
+    """Trainings that are done, of several repeats the first, without those rounds that only make the own teacher."""
+    return StageRun.objects.filter(stage="train", state=State.DONE).exclude(folder="").exclude(step_id__regex=_TURN)
+
+
+def _cells(row: StageRun) -> list[str]:
+    """The cells that a training is the model of: one of each arm that shares it."""
+    return [cell(arm, row.family, row.variant) for arm in row.arms]
 
 
 def _place(model: TrainedModel) -> tuple[int, int]:
     """The last arm first, which is packed; its families in their order."""
-    return -list(ARMS).index(model.stage.arms[0]), list(FAMILIES).index(model.family)
+    return -list(ARMS).index(read_cell(model.arm).arm), list(FAMILIES).index(model.family)
 
 
 def _with(project: Project, row: StageRun) -> StageRun:

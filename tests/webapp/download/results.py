@@ -13,6 +13,7 @@ from sptar_engine.artifacts import sha256_file, write_json
 from sptar_engine.experiment import plan
 from sptar_engine.packaging.archive import SUMS, Content, digests, sums, write_archive
 from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+from sptar_engine.presets import Settings
 from webapp import places
 from webapp.models import Corpus, Document, Experiment, Project, StageRun, State, User, WeakQuery
 
@@ -30,12 +31,13 @@ ARMS = ["bm25", "zero_shot", "inpars", "sptar"]
 
 
 def finished_experiment(
-    project: Project, owner: User, *, number: int = 1, packed: bool = True, families: Sequence[str] = ("bi_encoder",)
-) -> Experiment:
+    project: Project, owner: User, *, number: int = 1, packed: bool = True, families: Sequence[str] = ("bi_encoder",),
+    arms: Sequence[str] = ARMS, asked: Settings | None = None,
+) -> Experiment:  # fmt: skip
     """All steps done; with `packed=False` nothing is trained yet."""
     corpus = add_corpus(project)
     experiment = Experiment.objects.create(
-        project=project, number=number, request_token=f"token {number}", preset="fast", arms=ARMS, corpus=corpus,
+        project=project, number=number, request_token=f"token {number}", preset="fast", arms=list(arms), corpus=corpus,
         labels_version=project.labels_version, dataset="0" * 32, started_by=owner, note=NOTE, state=State.DONE,
         families=list(families), name="Winter", counts={"documents": 3, "test": 2},
         comparison={"arms": {"bm25": {"nDCG@10": {"mean": 0.3}}}},
@@ -45,7 +47,7 @@ def finished_experiment(
         "queries.jsonl": lines([{"_id": "q1", "text": TEST_QUESTION}, {"_id": "q2", "text": "a training question"}]),
         "qrels/test.tsv": b"query-id\tcorpus-id\tscore\nq1\td1\t1\n",
     })  # fmt: skip
-    for position, step in enumerate(plan(ARMS, {}, families=families)):
+    for position, step in enumerate(plan(arms, {}, families=families, asked=asked)):
         folder = f"{step.step_id.replace('/', '-')}-0123456789abcdef"
         is_done = packed or (step.stage in ("prepare", "evaluate") and "train" not in step.inputs)
         StageRun.objects.create(

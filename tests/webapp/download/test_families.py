@@ -82,6 +82,24 @@ def test_what_is_asked_for_without_a_kind_is_the_first_that_is_packed_and_says_s
         assert any(name.endswith("model.safetensors") for name in opened.namelist())
 
 
+def test_everything_in_one_holds_the_search_model_of_each_kind(
+    project: Project, owner: User, experiment: Experiment, make: Make
+) -> None:
+    archive = make("everything", "retriever")
+    with zipfile.ZipFile(found.file_of(archive) or Path()) as opened:
+        names, card = opened.namelist(), opened.read("everything/README.md").decode()
+        sums = opened.read("everything/SHA256SUMS").decode()
+    weights = [f"{place}/model.safetensors" for place in ("retriever", "retriever-late-interaction")]
+    assert {name for name in names if name.endswith(".safetensors")} == {f"everything/{name}" for name in weights}
+    assert all(name in sums for name in weights)
+    assert "`retriever/`: the trained search model (bi-encoder)" in card
+    assert "`retriever-late-interaction/`: the trained search model (late interaction)" in card
+    assert "adapter" not in card
+    assert make("everything", "retriever").pk == archive.pk
+    experiment.stages.filter(step_id="package.sptar/late_interaction").delete()
+    assert make("everything", "retriever").pk != archive.pk
+
+
 def test_an_archive_from_before_there_were_kinds_is_never_of_another_one(
     project: Project, owner: User, experiment: Experiment, make: Make
 ) -> None:

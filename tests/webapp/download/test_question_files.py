@@ -121,7 +121,7 @@ def test_kept_is_by_the_threshold_of_the_experiment_itself(
     # Another experiment with another threshold has written `dropped`.
     top_k = experiment.stages.get(step_id="filter.sptar").config["top_k"]
     WeakQuery.objects.filter(weak_id="w0").update(dropped=dropped, rank=top_k + beyond)
-    row = next(question_rows(experiment.stages.get(step_id="generate.sptar")))
+    row = next(question_rows(experiment.stages.get(step_id="generate.sptar"), "sptar"))
     assert (row["dropped"], row["kept"]) == (told, kept)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from sptar_engine.arms import ARMS
 from tests.webapp.feedback.conftest import RANKS
@@ -93,10 +95,26 @@ def test_the_effect_counts_by_the_filter_that_both_share(ready: Project, owner: 
         assert found is not None and (found.before, found.removed) == (7 + 20, 1)
 
 
-def test_rows_are_kept_by_a_filter_of_one_of_the_arms(ready: Project, owner: User) -> None:
-    base = begin(ready, owner, SAME_QUESTIONS)
-    rows = list(question_rows(base.stages.get(stage="generate")))
-    assert sum(bool(row["kept"]) for row in rows) == 7  # the plain prompt's threshold is 30
+@pytest.mark.parametrize("arm", ["inpars", "promptagator"])
+def test_rows_of_each_arm_are_kept_by_the_filter_that_both_share(ready: Project, owner: User, arm: str) -> None:
+    base = begin(ready, owner, SAME_FILTER)
+    rows = list(question_rows(base.stages.get(stage="generate"), arm))
+    kept = sum(rank is not None and rank <= 20 for rank in RANKS)
+    assert sum(bool(row["kept"]) for row in rows) == kept
+    assert {row["arm"] for row in rows} == {arm}
+    assert len(rows) == len(RANKS)
+
+
+def test_the_review_pages_say_that_another_arms_filter_keeps(ready: Project, owner: User, client: Client) -> None:
+    begin(ready, owner, SAME_QUESTIONS)
+    client.force_login(owner)
+    said = "has one of its own, which its training and the downloads follow"
+    pages = {
+        arm: client.get(reverse("review_batch", args=[ready.slug, 1, arm])).content.decode()
+        for arm in ("inpars", "promptagator")
+    }
+    assert said not in pages["inpars"]
+    assert f"“Described task (Promptagator)” {said}" in pages["promptagator"]
 
 
 def test_a_training_that_both_share_counts_for_both(ready: Project, owner: User) -> None:

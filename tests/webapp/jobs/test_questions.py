@@ -19,6 +19,7 @@ from webapp.chunks import AT_ONCE
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.questions import Questions, draw, mark_ranks, risk
 from webapp.models import Experiment, StageRun, State, WeakQuery
+from webapp.selectors.review_batches import last_filter
 from webapp.services import stages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_redis", "fake_stages")]
@@ -125,14 +126,14 @@ def test_ranks_are_written_to_the_batch_they_belong_to(
         tmp_path / "ranks.jsonl",
         ({"weak_id": f"w-{name}", "rank": rank, "kept": not why, "reason": why} for name, rank, why in verdicts),
     )
-    mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
+    mark_ranks(attempt, attempt.row, BATCH, tmp_path)
     assert list(WeakQuery.objects.filter(batch=BATCH).order_by("id").values_list("rank", "dropped")) == [
         (1, ""), (None, "rank"), (4, "duplicate"),
     ]  # fmt: skip
     other.refresh_from_db()
     assert other.rank is None
     with django_assert_max_num_queries(6):  # nothing changed, nothing written
-        mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
+        mark_ranks(attempt, attempt.row, BATCH, tmp_path)
 
 
 @pytest.mark.parametrize(("number", "series", "dropped"), [(2, "", "rank"), (0, "", ""), (2, "curve", "")])
@@ -152,8 +153,30 @@ def test_an_older_filter_takes_nothing_from_that_of_a_newer_experiment(
             state=State.DONE, folder=BATCH if stage == "generate" else "filter-x",
         )  # fmt: skip
     write_jsonl(tmp_path / "ranks.jsonl", [{"weak_id": "w-a", "rank": 5, "kept": True, "reason": ""}])
-    mark_ranks(attempt, one, BATCH, tmp_path)
+    mark_ranks(attempt, attempt.row, BATCH, tmp_path)
     assert WeakQuery.objects.get().dropped == dropped
+
+
+@pytest.mark.parametrize("order", [("inpars", "promptagator"), ("promptagator", "inpars")])
+def test_of_two_filters_of_one_experiment_that_of_the_first_arm_has_the_word(
+    rows: Questions, attempt: Attempt, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    rows.complete(write_result(tmp_path, draft("a")))
+    one = attempt.row.experiment
+    StageRun.objects.filter(pk=attempt.row.pk).update(folder=BATCH, arms=["inpars", "promptagator"])
+    for place, arm in enumerate(("inpars", "promptagator")):
+        StageRun.objects.create(
+            experiment=one, position=100 + place, step_id=f"filter.{arm}", stage="filter", queue="cpu", arms=[arm],
+            folder=f"filter-{arm}",
+        )  # fmt: skip
+    for arm in order:
+        why = "" if arm == "inpars" else "round_trip"
+        write_jsonl(tmp_path / "ranks.jsonl", [{"weak_id": "w-a", "rank": 5, "kept": not why, "reason": why}])
+        mark_ranks(attempt, one.stages.get(step_id=f"filter.{arm}"), BATCH, tmp_path)
+        one.stages.filter(step_id=f"filter.{arm}").update(state=State.DONE)
+    assert WeakQuery.objects.get().dropped == ""
+    last = last_filter(one.project, BATCH)
+    assert last is not None and last.step_id == "filter.inpars"
 
 
 def test_questions_from_before_the_columns_get_their_draw_and_risk(
@@ -212,5 +235,5 @@ def test_the_filter_gives_each_question_its_risk(rows: Questions, attempt: Attem
         tmp_path / "ranks.jsonl",
         ({"weak_id": f"w-{name}", "rank": rank, "kept": True, "reason": ""} for name, rank in ranks),
     )
-    mark_ranks(attempt, attempt.row.experiment, BATCH, tmp_path)
+    mark_ranks(attempt, attempt.row, BATCH, tmp_path)
     assert list(WeakQuery.objects.order_by("id").values_list("risk", flat=True)) == [0.5, 0.75]

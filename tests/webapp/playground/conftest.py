@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sptar_engine.experiment import plan
-from sptar_engine.presets import PRESETS
+from sptar_engine.presets import PRESETS, Settings
 from webapp.models import Corpus, Document, Experiment, Project, StageRun, State
 from webapp.places import store_folder
 from webapp.search import client
@@ -33,26 +33,28 @@ def corpus(project: Project) -> Corpus:
 
 @pytest.fixture
 def make_experiment(project: Project, corpus: Corpus) -> Callable[..., Experiment]:
-    """Return `make(settings, seeds, families)`: an experiment whose steps are done; its models are on the disk."""
+    """Return `make(settings, seeds, families, …)`: an experiment whose steps are done; its models are on the disk."""
 
     def make(
-        settings: dict[str, dict[str, Any]] | None = None, seeds: int = 1, families: Sequence[str] = ("bi_encoder",)
-    ) -> Experiment:
+        settings: dict[str, dict[str, Any]] | None = None, seeds: int = 1, families: Sequence[str] = ("bi_encoder",),
+        arms: Sequence[str] = TRAINED, asked: Settings | None = None, equal_pairs: bool = False,
+    ) -> Experiment:  # fmt: skip
         number = project.experiments.count() + 1
         experiment = Experiment.objects.create(
             project=project, number=number, request_token=str(number), preset="fast", corpus=corpus,
-            arms=["bm25", "zero_shot", *TRAINED], labels_version=1, dataset="0" * 32, state=State.DONE,
+            arms=["bm25", "zero_shot", *arms], labels_version=1, dataset="0" * 32, state=State.DONE,
             families=list(families),
         )  # fmt: skip
         chosen = {stage: {**values} for stage, values in PRESETS["fast"].settings.items()}
         for stage, values in (settings or {}).items():
             chosen.setdefault(stage, {}).update(values)
-        for position, step in enumerate(plan(experiment.arms, chosen, families=families, seeds=seeds)):
+        steps = plan(experiment.arms, chosen, families=families, seeds=seeds, asked=asked, equal_pairs=equal_pairs)
+        for position, step in enumerate(steps):
             folder = f"{step.stage}-{number}-{position}"
             StageRun.objects.create(
                 experiment=experiment, position=position, step_id=step.step_id, stage=step.stage,
-                arms=list(step.arms), family=step.family, config=step.config.as_dict(), inputs=dict(step.inputs),
-                queue="gpu", state=State.DONE, folder=folder,
+                arms=list(step.arms), family=step.family, variant=step.variant,
+                config=step.config.as_dict(), inputs=dict(step.inputs), queue="gpu", state=State.DONE, folder=folder,
             )  # fmt: skip
             if step.stage == "train":
                 model = store_folder(project) / "stages" / folder / "model"

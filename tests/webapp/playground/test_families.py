@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from webapp.models import Errand, StageRun
+from webapp.models import Errand, Experiment, StageRun
 from webapp.selectors.playground_choice import choice_of
-from webapp.selectors.trained_models import find_model, trained_model, trained_models
+from webapp.selectors.trained_models import NotTrainedError, find_model, trained_model, trained_models
 from webapp.services import model_indexes
 
 FAMILIES = ("bi_encoder", "late_interaction", "adapter", "hybrid")
@@ -35,6 +35,49 @@ def test_what_only_teaches_and_first_rounds_are_not_listed(project, make_experim
     make_experiment({**negatives, "teach": {"teacher": "self"}})
     assert StageRun.objects.filter(step_id="train.sptar.first").exists()
     assert [one.stage.step_id for one in trained_models(project)][:2] == ["train.sptar", "train.seeds_only"]
+
+
+def test_no_repeat_variant_or_first_round_takes_the_place_of_a_result(project, make_experiment, monkeypatch) -> None:
+    monkeypatch.setattr("webapp.selectors.trained_models.LISTED", 4)
+    made = make_experiment(
+        {"train": {"negatives": 2}, "teach": {"teacher": "self"}}, seeds=5, families=("bi_encoder", "late_interaction"),
+        arms=("inpars", "sptar"), equal_pairs=True,
+    )  # fmt: skip
+    assert made.stages.filter(stage="train").count() == 80
+    assert [one.stage.step_id for one in trained_models(project)] == [
+        "train.sptar", "train.sptar/late_interaction", "train.inpars", "train.inpars/late_interaction",
+    ]  # fmt: skip
+    assert find_model(made, "inpars:equal_pairs").stage.step_id == "train.inpars:equal_pairs"
+
+
+def test_a_training_that_two_arms_share_is_the_model_of_each(project, make_experiment) -> None:
+    asked = {"select": {"examples": 8, "instruction": "Write."}, "filter": {"method": "round_trip", "top_k": 1}}
+    made = make_experiment(
+        families=("bi_encoder", "adapter"), seeds=2, arms=("seeds_only", "inpars", "promptagator"), asked=asked
+    )
+    assert made.stages.get(step_id="train.inpars").arms == ["inpars", "promptagator"]
+    assert [(one.arm, one.stage.step_id) for one in trained_models(project)] == [
+        ("promptagator", "train.inpars"), ("promptagator/adapter", "train.inpars/adapter"),
+        ("inpars", "train.inpars"), ("inpars/adapter", "train.inpars/adapter"),
+        ("seeds_only", "train.seeds_only"), ("seeds_only/adapter", "train.seeds_only/adapter"),
+    ]  # fmt: skip
+    model = find_model(made, "promptagator/adapter")
+    assert (model.arm, model.stage.step_id) == ("promptagator/adapter", "train.inpars/adapter")
+    assert model.name == "Described task (Promptagator), adapter, experiment 1"
+    chosen = choice_of(project, {"run": "1", "arm": "promptagator"})
+    assert not chosen.missing and chosen.values == {"run": "1", "arm": "promptagator"}
+    errand = model_indexes.prepare_packed(experiment=made, arm="promptagator")
+    assert errand is not None and errand.subject == model_of(made, "train.inpars")
+
+
+@pytest.mark.parametrize("name", ["sptar/", "sptar/bi_encoder", "sptar.2", "sptar/sparse", "sptar:equal_pairs"])
+def test_a_name_that_no_cell_has_names_no_model(gridded, name: str) -> None:
+    with pytest.raises(NotTrainedError):
+        find_model(gridded, name)
+
+
+def model_of(experiment: Experiment, step_id: str) -> int:
+    return experiment.stages.get(step_id=step_id).pk
 
 
 def test_an_adapter_is_tried_like_a_bi_encoder(project, gridded) -> None:
