@@ -57,7 +57,7 @@ _SPECS = (
     StageSpec("fuse", 1, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
     StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(
-        "package", 2, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
+        "package", 3, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
     ),
 )
 
