@@ -118,7 +118,8 @@ def read_cell(name: str) -> Cell:
 def untrained(family: str) -> str:
     """The cell a family is measured against: an untrained hybrid for hybrids, for all others the bi-encoder.
 
-    An untrained late-interaction head or classifier is random and so no baseline.
+    It is what one has without training. The heads of cross-encoders and autoencoders start from random values; late
+    interaction does not, but untrained it is another search of the same weights, and none that anybody runs here.
     """
     return cell(ZERO_SHOT, HYBRID if family == HYBRID else BI_ENCODER)
 

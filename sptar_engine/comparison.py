@@ -14,6 +14,7 @@ from typing import Any
 from sptar_engine.arms import ARMS, FAMILIES, cell, read_cell
 from sptar_engine.artifacts import read_json
 from sptar_engine.errors import InputError
+from sptar_engine.evaluation.baselines import settle
 
 _DECIDING = "nDCG@10"
 _DEV = f"dev_{_DECIDING}"
@@ -26,6 +27,7 @@ Row = Mapping[str, Any]
 def compare(experiment: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Compare the cells that are evaluated so far; per query over all training seeds first (DESIGN section 4).
 
+    A cell whose trainings all kept the untrained model is never better than an untrained search, see `settle`.
     `folder` is where experiment.json lies. Returns what `sptar compare --json` prints: `dataset`; `arms`, by cell (see
     `arms.cell`) the measures, `versus`, `training`, `seconds`, `peak_mib` and, trained more than once, `seeds`;
     `families`, the one that did best on the held-out queries by arm; `missing`, the cells that were asked for and are
@@ -43,6 +45,7 @@ def compare(experiment: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     arms = compare_arms({name: average_seeds(per_query) for name, per_query in runs.items()})
     for name, found in arms.items():
         found |= _facts(steps, name) | ({"seeds": spread_of_seeds(runs[name])} if len(runs[name]) > 1 else {})
+    settle(arms)
     asked = experiment.get("cells", [])
     return {
         "dataset": experiment["dataset"],

@@ -7,9 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from sptar_engine.artifacts import read_jsonl
+from sptar_engine.data.beir import read_qrels
 from sptar_engine.data.corpus import find_documents
 from sptar_engine.errors import ArtifactError
-from sptar_engine.records import Document, Query, SeedPair
+from sptar_engine.records import Document, Qrels, Query, SeedPair
 
 POOL_FILE = "pool.jsonl"
 
@@ -28,6 +29,22 @@ def read_seeds(prepare: Path, split: str) -> dict[str, tuple[SeedPair, ...]]:
         pair = SeedPair(Query(row["query_id"], row["query"], row.get("style", "")), documents[row["doc_id"]])
         seeds[row["query_id"]] = (*seeds.get(row["query_id"], ()), pair)
     return seeds
+
+
+def read_held_out(prepare: Path) -> Qrels:
+    """The judgements of the dev queries, without the queries whose answers are all below `prepare.min_grade`.
+
+    The test queries are measured without such ones (`evaluate.min_grade`), and nothing is to be chosen by what is not
+    measured. The seeds tell them: there every pair from that grade on has a row.
+    """
+    qrels = read_qrels(prepare, "dev")
+    best = {query_id: max(grades.values()) for query_id, grades in qrels.grades.items()}
+    highest = max(best.values(), default=0)  # prepare refuses a min_grade above it
+    doubtful = {query_id for query_id, grade in best.items() if 0 < grade < highest}
+    if not doubtful:
+        return qrels
+    below = doubtful - {row["query_id"] for row in read_jsonl(seeds_path(prepare, "dev"))}
+    return Qrels({query_id: grades for query_id, grades in qrels.grades.items() if query_id not in below})
 
 
 def read_pool(prepare: Path, limit: int) -> list[Document]:

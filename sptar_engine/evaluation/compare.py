@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sptar_engine.errors import InputError
+from sptar_engine.evaluation.baselines import BETTER, CANNOT_TELL, KEPT, WORSE, stands_untrained
 from sptar_engine.evaluation.columns import columns
 
 PerQuery = Mapping[str, Mapping[str, float]]
 """`[measure][query_id]`, as in metrics.json."""
 
 DECIDING = "nDCG@10"
-BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 
 _ROUNDS = 10_000  # of the bootstrap and of the random sign flips: p down to 1e-4, limits steady to about 1e-3
 _EXACT = 13  # up to so many queries every one of the 2^n flips is tried
@@ -147,6 +147,8 @@ def sentence(arm: str, other: str, comparison: Mapping[str, Any]) -> str:
         f"{DECIDING} {ours:.3f} against {theirs:.3f}, {versus['difference']:+.3f}, 95 % between "
         f"{versus['low']:+.3f} and {versus['high']:+.3f}, {versus['queries']} queries"
     )
+    if stands_untrained(arms, arm, other):
+        return f"{arm} against {other}: {KEPT} ({numbers})."
     if versus["verdict"] == CANNOT_TELL:
         return f"{arm} against {other}: cannot tell yet ({numbers}); {_needed(versus)}."
     return f"{arm} finds {versus['verdict']} results than {other}: {numbers}: likely real."

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sptar_engine.evaluation.baselines import CANNOT_TELL
 from sptar_engine.evaluation.compare import (
-    CANNOT_TELL,
     DECIDING,
     Comparison,
     PerQuery,

@@ -19,6 +19,11 @@ _SPDX = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0"}  # as
 _TOWERS = (
     " Only the queries' side was trained; documents\nkeep the vectors of the base, so an index made with it can stay."
 )
+_TRAINED_LAYER = "Only the last layer,\none small adapter, was trained; the layers before it are those of the base."
+_UNTRAINED_LAYER = (
+    "The last layer,\none small adapter, leaves them as they are; the layers before it are those of the base."
+)
+_PROJECTED = ", projected to fewer dimensions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class CardFacts:
     `family` is a name of `usage.USAGES`. `kept_untrained` says that no training did better than the base on the
     held-out queries, so the base was kept. `rerank_depth` is how many hits a cross-encoder puts in order. A sparse
     model `predicts_words` when the places of its vectors stand for words. With `two_towers` documents keep the vectors
-    of the base.
+    of the base. The vectors of tokens are `projected` when they have fewer dimensions than the base gives.
     """
 
     name: str
@@ -76,6 +81,7 @@ class CardFacts:
     rerank_depth: int = 0
     predicts_words: bool = False
     two_towers: bool = False
+    projected: bool = False
 
     @property
     def usage(self) -> Usage:
@@ -112,8 +118,9 @@ def _introduction(facts: CardFacts) -> str:
     by = f" and queries that {taught} wrote for documents without labels" if taught else ""
     training = f"A {facts.usage.title} search model: {base} trained further on queries labelled by people{by}."
     if facts.kept_untrained:
+        untrained = facts.usage.untrained.format(projected=_PROJECTED if facts.projected else "")
         training = (
-            f"A {facts.usage.title} search model: {base}, {facts.usage.untrained}. "
+            f"A {facts.usage.title} search model: {base}, {untrained}. "
             f"Training on queries labelled by people{by}\n"
             "did not improve it on the held-out queries, so the untrained model was kept."
         )
@@ -132,7 +139,8 @@ def _use(facts: CardFacts) -> str:
         else "It is a sparse autoencoder: its places\nstand for no words."
     )
     gives = usage.gives.format(
-        towers=_TOWERS if facts.two_towers else "",
+        towers=_TOWERS if facts.two_towers and not facts.kept_untrained else "",
+        layer=_UNTRAINED_LAYER if facts.kept_untrained else _TRAINED_LAYER,
         dimensions=facts.dimensions,
         similarity=facts.similarity,
         rerank_depth=facts.rerank_depth,
@@ -191,9 +199,12 @@ def _versions(facts: CardFacts) -> str:
 
 def _limits(facts: CardFacts) -> str:
     base = facts.sources[0].name
+    fitted = f"It was fitted to one collection. On other documents it may be worse than {base}, which it started from."
+    if facts.kept_untrained:
+        fitted = "That training did not improve it was seen on one collection, and says nothing about others."
     return f"""## Limits
 
-- It was fitted to one collection. On other documents it may be worse than {base}, which it started from.
+- {fitted}
 - It knows the languages that {base} knows, and carries over what is wrong or unfair in it.
 - The measures come from {facts.test_queries} queries of one group of people; read the interval, not the mean alone.
 - Documents that nobody judged count as not relevant, which is hard on every search model that finds something new.

@@ -13,8 +13,8 @@ class Usage:
     """What a family's card says. `loader` is the class of sentence-transformers that reads the folder in one line.
 
     `example` is the module of this package that goes along as load_example.py. `task` and `tags` are a model hub's.
-    `gives` says what the model makes of texts, with {dimensions} and {similarity}; `untrained` is
-    what it is when no training helped.
+    `gives` says what the model makes of texts, with {dimensions} and {similarity}, and {layer} for what became of an
+    adapter's; `untrained` is what it is when no training helped, with {projected} for fewer dimensions.
     """
 
     title: str
@@ -47,8 +47,7 @@ USAGES: Mapping[str, Usage] = {
         "load_example",
         "sentence-similarity",
         _PLAIN,
-        "`model.encode(texts)` gives vectors of {dimensions} numbers, compared by {similarity}. Only the last layer,\n"
-        "one small adapter, was trained; the layers before it are those of the base.",
+        "`model.encode(texts)` gives vectors of {dimensions} numbers, compared by {similarity}. {layer}",
         _SINCE_5_4,
     ),
     "late_interaction": Usage(
@@ -61,7 +60,7 @@ USAGES: Mapping[str, Usage] = {
         "each token; `model.similarity` compares them by {similarity}. An index of a collection is many times larger\n"
         "than a bi-encoder's; where that is too large, let it put the first hits of another search in order.",
         _THIS_ONE,
-        "with a vector for each token, projected to fewer dimensions and unchanged else",
+        "with a vector for each token{projected} and unchanged else",
     ),
     "cross_encoder": Usage(
         "cross-encoder",

@@ -23,6 +23,7 @@ from sptar_engine.stage import StageContext, StageOutput
 
 _STEPS = ("prepare", "tune", "filter", "train")
 _LOADS = ("sentence-transformers", "transformers", "tokenizers", "torch", "safetensors", "numpy", "huggingface_hub")
+_WRITTEN = ("weak_pairs", "accepted_pairs", "edited_pairs")  # of a training: as written, and after a person's look
 _MACHINE_SETTINGS = frozenset({"threads"})  # say how it was computed, not what
 
 
@@ -76,13 +77,16 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
         similarity=reference.similarity,
         test_queries=max(map(len, per_query.values())),
         measured=measure(per_query),
-        sources=_sources(config, context.models, writes="filter" in results),
+        sources=_sources(
+            config, context.models, writes="filter" in results and _has_written_queries(training["metrics"])
+        ),
         steps=[make_step(stage, result, context.models) for stage, result in results.items()],
         trained_with=training["versions"],
         pins={package: importlib.metadata.version(package) for package in _LOADS},
         rerank_depth=int(training["config"].get("rerank_depth", 0)),
-        predicts_words=_predicts_words(context.input("train") / "model"),
+        predicts_words=_has_module(context.input("train") / "model", "SpladePooling"),
         two_towers=has_two_towers(context.input("train") / "model"),
+        projected=_has_module(context.input("train") / "model", "Dense"),
     )
 
 
@@ -108,9 +112,14 @@ def _example(family: str) -> str:
     return inspect.getsource(importlib.import_module(f"sptar_engine.packaging.{USAGES[family].example}"))
 
 
-def _predicts_words(model: Path) -> bool:
-    """Whether a sparse model has a head for words (SPLADE); an autoencoder has not."""
-    return any("SpladePooling" in str(module.get("type", "")) for module in read_json(model / "modules.json"))
+def _has_module(model: Path, kind: str) -> bool:
+    """Whether a model has a layer of a class: a sparse one a head for words, one of token vectors a projection."""
+    return any(kind in str(module.get("type", "")) for module in read_json(model / "modules.json"))
+
+
+def _has_written_queries(metrics: Mapping[str, Any]) -> bool:
+    """Whether a training had any query that a language model wrote: a filter may have kept none of them."""
+    return any(metrics.get(name, 0) for name in _WRITTEN)
 
 
 def _sources(config: PackageConfig, models: Path, *, writes: bool) -> list[Source]:

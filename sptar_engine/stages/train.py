@@ -13,6 +13,7 @@ from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, STARTS_RANDOM, TrainConfig
 from sptar_engine.data.beir import CORPUS_FILE, QUERIES_FILE, qrels_path
 from sptar_engine.data.mined import read_mined
+from sptar_engine.data.seeds import seeds_path
 from sptar_engine.data.taught import read_taught
 from sptar_engine.errors import InputError
 from sptar_engine.retrieval.kinds import QUERY
@@ -152,7 +153,8 @@ def _notes(lesson: Lesson, context: StageContext) -> list[str]:
 def _score_key(lesson: Lesson, context: StageContext, family: str) -> dict[str, Any]:
     """Everything the untrained model's dev score depends on, to the last digit."""
     prepare, config = lesson.prepare, lesson.config
-    files = (prepare / CORPUS_FILE, prepare / QUERIES_FILE, qrels_path(prepare, "dev"))
+    # The seeds tell which of the judged queries count.
+    files = (prepare / CORPUS_FILE, prepare / QUERIES_FILE, qrels_path(prepare, "dev"), seeds_path(prepare, "dev"))
     key = {
         "files": [sha256_file(path) for path in files],
         "base": content_hash(lesson.base),

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sptar_engine.artifacts import read_json, sha256_json, write_json
-from sptar_engine.data.beir import read_corpus, read_qrels, read_queries
+from sptar_engine.data.beir import read_corpus, read_queries
+from sptar_engine.data.seeds import read_held_out
 from sptar_engine.errors import ArtifactError, InputError
 from sptar_engine.records import Qrels
 
@@ -43,7 +44,7 @@ def read_development_set(prepare: Path, pool: int) -> DevelopmentSet:
 
     Raises InputError when there are no held-out queries.
     """
-    qrels = read_qrels(prepare, "dev")
+    qrels = read_held_out(prepare)
     texts = read_queries(prepare)
     queries = {query_id: texts[query_id].text for query_id in qrels.grades}
     if not queries:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from sptar_engine.data.beir import read_qrels, read_queries
-from sptar_engine.data.seeds import read_seeds
+from sptar_engine.data.beir import read_queries
+from sptar_engine.data.seeds import read_held_out, read_seeds
 from sptar_engine.data.taught import COSINE
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
@@ -141,7 +141,7 @@ class Together:
 
 def learn_together(searches: TwoSearches, prepare: Path, count: int) -> Together:
     """Weigh the two on the training queries and measure them on the held-out ones. Raises InputError without those."""
-    texts, dev = read_queries(prepare), read_qrels(prepare, "dev")
+    texts, dev = read_queries(prepare), read_held_out(prepare)
     if not dev.grades:
         raise InputError(f"{prepare} has no held-out queries; a teacher is examined on them before it teaches.")
     seeds = read_seeds(prepare, "train")

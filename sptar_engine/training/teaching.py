@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sptar_engine.data.beir import read_qrels, read_queries
+from sptar_engine.data.beir import read_queries
 from sptar_engine.data.mined import Mined
-from sptar_engine.data.seeds import read_seeds
+from sptar_engine.data.seeds import read_held_out, read_seeds
 from sptar_engine.errors import InputError, StageError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Corpus, Hit, Qrels, Rankings, rank_hits
@@ -73,7 +73,7 @@ class Grades:
 
 def read_exam(prepare: Path, bm25: Ranker, depth: int, tick: Tick) -> Exam:
     """Let BM25 search the held-out queries. Raises InputError when there are none."""
-    qrels = read_qrels(prepare, "dev")
+    qrels = read_held_out(prepare)
     texts = read_queries(prepare)
     queries = {query_id: texts[query_id].text for query_id in qrels.grades}
     if not queries:

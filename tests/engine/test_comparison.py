@@ -92,6 +92,17 @@ def test_training_that_ended_below_its_base_is_told(tmp_path) -> None:
     }  # fmt: skip
 
 
+def test_late_interaction_that_kept_the_untrained_model_is_not_better_than_the_untrained_bi_encoder(tmp_path) -> None:
+    cells = {"bm25": 0.2, "zero_shot": 0.3, "sptar/late_interaction": 0.4, "inpars/late_interaction": 0.4}
+    write_experiment(tmp_path, cells, dev={"sptar/late_interaction": 0.4})
+    arms = workspace.compare(tmp_path)["arms"]
+    against = arms["sptar/late_interaction"]["versus"]
+    assert against["zero_shot"]["verdict"] == "cannot tell" and against["zero_shot"]["p"] < 0.05
+    assert against["bm25"]["verdict"] == "better"
+    assert arms["zero_shot"]["versus"]["sptar/late_interaction"]["verdict"] == "cannot tell"
+    assert arms["inpars/late_interaction"]["versus"]["zero_shot"]["verdict"] == "better"
+
+
 def test_teacher_that_does_not_teach_is_told(tmp_path) -> None:
     write_experiment(tmp_path, {"sptar": 0.3})
     experiment = workspace.load(tmp_path)

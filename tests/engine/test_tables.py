@@ -78,6 +78,17 @@ def test_training_that_ended_below_its_base_is_told_under_the_table(shown) -> No
     assert "train.sptar: Dev 0.35." in shown(ARMS, dev={"sptar": 0.35})
 
 
+def test_untrained_model_of_another_family_is_called_better_nowhere_but_against_bm25(shown) -> None:
+    cells = {"bm25": 0.20, "zero_shot": 0.30, "sptar/late_interaction": 0.40}
+    text = shown(cells, dev={"sptar/late_interaction": 0.4})
+    grid = text[: text.index("Arms on toy")]
+    assert "+0.100 (" in grid and "better" not in grid
+    row = next(line for line in text.splitlines() if line.startswith("│ sptar/late_interaction "))
+    assert row.count("better") == 1 and "cannot tell" in row
+    assert "sptar/late_interaction against zero_shot: kept the untrained model: not better (nDCG@10 0.399" in text
+    assert "sptar/late_interaction finds better results than bm25" in text
+
+
 def test_table_without_a_baseline_has_no_column_for_it(shown) -> None:
     assert "against" not in shown({"sptar": 0.4})
 

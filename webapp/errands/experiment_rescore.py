@@ -6,6 +6,7 @@ from typing import Any
 
 from sptar_engine.artifacts import write_json
 from sptar_engine.errors import StageError
+from sptar_engine.evaluation.baselines import settle
 from webapp.errands.disk import told_when_full
 from webapp.jobs.attempt import Attempt
 from webapp.jobs.storing import storable
@@ -37,6 +38,7 @@ def run(errand: Errand, attempt: Attempt) -> dict[str, Any]:
     for arm, found in experiment.comparison.get("arms", {}).items():
         if arm in arms:
             arms[arm] |= {name: found[name] for name in _NOT_MEASURED if name in found}
+    settle(arms)
     has_grade_0 = any(grade == 0 for grades in qrels.grades.values() for grade in grades.values())
     comparison = {
         "dataset": experiment.comparison.get("dataset", ""), "arms": arms, "has_judged_non_relevant": has_grade_0,

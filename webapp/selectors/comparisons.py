@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sptar_engine.arms import ARMS, BI_ENCODER, BM25, HYBRID, cell, read_cell, untrained
+from sptar_engine.evaluation.baselines import has_learned, stands_untrained
 from webapp.cells import in_order, is_trained, wanted
 from webapp.models import Experiment, StageRun
 from webapp.selectors.verdicts import Value, Verdict, read_verdict, verdict_of
@@ -203,7 +204,7 @@ def short(experiment: Experiment, comparison: Mapping[str, Any] | None = None) -
     versus = arms[arm]["versus"][untrained_of(arm)]
     family = read_cell(arm).family
     whose = "" if family == BI_ENCODER else f"{family_name(family)}: "
-    is_same = versus["verdict"] == "better" and not has_learned(arms[arm])
+    is_same = stands_untrained(arms, arm, untrained_of(arm))
     verdict = "kept the untrained model" if is_same else versus["verdict"]
     return f"{whose}{versus['difference']:+.3f} against untrained: {verdict}"
 
@@ -258,11 +259,6 @@ def _against(name: str, other: str, found: Mapping[str, Any]) -> Verdict | None:
     if other == name or other not in found["versus"]:
         return None
     return verdict_of(arm_name(other), found["versus"][other], trained=has_learned(found) or other == BM25)
-
-
-def has_learned(found: Mapping[str, Any]) -> bool:
-    """False when every training of a cell kept the untrained model."""
-    return not all(one["kept_untrained"] for one in found["training"]) if found.get("training") else True
 
 
 def _headline(comparison: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sptar_engine.arms import ARMS, BI_ENCODER, BM25, FAMILIES, ZERO_SHOT, cell, read_cell
+from sptar_engine.evaluation.baselines import has_learned
 from webapp.cells import VARIANTS, in_order, is_trained
 from webapp.models import Experiment
-from webapp.selectors.comparisons import MAIN, cells_of, chosen_families, chosen_of, has_learned, untrained_of
+from webapp.selectors.comparisons import MAIN, cells_of, chosen_families, chosen_of, untrained_of
 from webapp.selectors.verdicts import Value, Verdict, verdict_of
 from webapp.selectors.words import arm_name, family_name, short_name, variant_name
 

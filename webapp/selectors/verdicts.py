@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sptar_engine.evaluation.baselines import KEPT, is_none_the_better
 from webapp.selectors.words import write_p
 
 
@@ -33,9 +34,14 @@ class Verdict:
 
 
 def read_verdict(versus: Mapping[str, Any], *, trained: bool = True) -> tuple[str, str]:
-    """State and words of one comparison: better or worse only where it is likely real."""
+    """State and words of one comparison: better or worse only where it is likely real.
+
+    Not `trained` is a cell that kept the untrained model, against an untrained search.
+    """
+    if not trained and is_none_the_better(versus):
+        return "open", KEPT
     if versus["verdict"] == "better":
-        return ("better", "better: likely real") if trained else ("open", "kept the untrained model: not better")
+        return "better", "better: likely real"
     if versus["verdict"] == "worse":
         return "worse", "worse: likely real"
     needed = versus["queries_needed"]

@@ -153,8 +153,26 @@ def test_card_of_late_interaction_loads_its_own_class() -> None:
     assert 'model = MultiVectorEncoder("library-search")' in card
     assert "a vector of 128 numbers for\neach token" in card
     assert "compares them by maxsim" in card
-    untrained = write_card(replace(FACTS, family="late_interaction", kept_untrained=True))
-    assert "projected to fewer dimensions and unchanged else. Training on" in untrained
+
+
+def test_card_of_an_untrained_late_interaction_speaks_of_fewer_dimensions_only_where_there_are_fewer() -> None:
+    whole = replace(FACTS, family="late_interaction", kept_untrained=True)
+    assert "all-minilm-l6-v2, with a vector for each token and unchanged else. Training on" in write_card(whole)
+    fewer = write_card(replace(whole, projected=True))
+    assert "with a vector for each token, projected to fewer dimensions and unchanged else. Training on" in fewer
+
+
+def test_card_of_two_towers_says_what_was_trained_unless_the_untrained_model_was_kept() -> None:
+    towers = replace(FACTS, two_towers=True)
+    assert "compared by cosine. Only the queries' side was trained; documents\nkeep" in write_card(towers)
+    assert "was trained" not in write_card(replace(towers, kept_untrained=True))
+
+
+def test_card_of_an_untrained_model_claims_no_fit_to_a_collection() -> None:
+    assert "It was fitted to one collection." in write_card(FACTS)
+    card = write_card(replace(FACTS, kept_untrained=True))
+    assert "fitted" not in card and "which it started from" not in card
+    assert "- That training did not improve it was seen on one collection, and says nothing about others." in card
 
 
 @pytest.mark.parametrize(
@@ -169,7 +187,9 @@ def test_card_of_a_sparse_model_says_what_its_places_stand_for(predicts_words, w
 def test_card_of_an_adapter_says_that_the_rest_is_the_base() -> None:
     card = write_card(replace(FACTS, family="adapter"))
     assert "A bi-encoder with an embedding adapter search model" in card
-    assert "was trained; the layers before it are those of the base." in card
+    assert "compared by cosine. Only the last layer,\none small adapter, was trained; the layers before" in card
+    untrained = write_card(replace(FACTS, family="adapter", kept_untrained=True))
+    assert "was trained" not in untrained and "leaves them as they are; the layers before" in untrained
 
 
 @pytest.mark.parametrize("family", USAGES)
@@ -178,7 +198,7 @@ def test_every_family_that_is_trained_has_a_card(family) -> None:
     assert set(FAMILIES) == set(USAGES)
     card = write_card(replace(FACTS, family=family))
     assert f"model = {USAGES[family].loader}(" in card
-    assert "{" not in card
+    assert "{" not in card + write_card(replace(FACTS, family=family, kept_untrained=True))
 
 
 def test_licence_that_hubs_do_not_know_is_given_by_its_name() -> None:

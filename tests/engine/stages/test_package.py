@@ -178,6 +178,44 @@ def test_card_without_weak_queries_names_no_language_model(
     assert b"smollm2" not in _read_zip(context.out_dir / "toy-search.zip")["toy-search/README.md"]
 
 
+@pytest.mark.parametrize(
+    ("counts", "named"),
+    [({}, False), ({"weak_pairs": 3}, True), ({"accepted_pairs": 1}, True), ({"edited_pairs": 1}, True)],
+)
+def test_language_model_is_named_only_where_a_query_of_it_was_trained_on(
+    inputs: Inputs,
+    config: PackageConfig,
+    make_context: MakeContext,
+    without_child: None,
+    counts: dict[str, int],
+    named: bool,
+) -> None:
+    result = json.loads((inputs["train"] / "result.json").read_text())
+    result["metrics"] |= {"weak_pairs": 0, "accepted_pairs": 0, "edited_pairs": 0, "rejected_pairs": 2} | counts
+    (inputs["train"] / "result.json").write_text(json.dumps(result))
+    context = make_context("package", inputs)
+    package.run(config, context)
+    card = " ".join(_read_zip(context.out_dir / "toy-search.zip")["toy-search/README.md"].decode().split())
+    assert ("and queries that smollm2-135m-instruct wrote" in card) is named
+    assert ("| writer of queries |" in card) is named
+
+
+@pytest.mark.parametrize("family", ["late_interaction", "bi_encoder"])
+def test_token_vectors_are_projected_where_the_model_has_a_layer_for_it(
+    inputs: Inputs,
+    config: PackageConfig,
+    make_context: MakeContext,
+    without_child: None,
+    tiny_encoder: Path,
+    family: str,
+) -> None:
+    shutil.rmtree(inputs["train"] / "model")
+    tiny_families.write(family, tiny_encoder, inputs["train"] / "model")
+    context = make_context("package", inputs)
+    facts = package.gather_facts(config, context, load_check.read_reference(inputs["train"] / "model"))
+    assert facts.projected is (family == "late_interaction")
+
+
 def test_load_check_that_fails_fails_the_stage(
     inputs: Inputs, config: PackageConfig, make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,12 @@ import pytest
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
-from sptar_engine.artifacts import checksums, read_jsonl
+from sptar_engine.artifacts import checksums, read_jsonl, write_jsonl
 from sptar_engine.configs import CONFIGS, TrainConfig
+from sptar_engine.data.beir import qrels_path, read_qrels, read_queries, write_labels
+from sptar_engine.data.seeds import seeds_path
 from sptar_engine.errors import Cancelled, ConfigError, InputError
+from sptar_engine.records import Qrels
 from sptar_engine.stage import Progress
 from sptar_engine.stages import train as train_stage
 from sptar_engine.training.bi_encoder import BiEncoder
@@ -67,6 +70,28 @@ def test_no_file_names_this_machine_or_quotes_a_text(make_context, prepare, make
         content = path.read_bytes().decode("utf-8", "replace")
         assert str(tmp_path.parent) not in content and str(Path.home()) not in content, path
         assert not any(quote in content for quote in quotes), path
+
+
+def test_queries_with_answers_below_the_least_grade_count_neither_now_nor_from_the_cache(
+    make_context, prepare, make_config
+) -> None:
+    every, path = read_qrels(prepare, "dev"), qrels_path(prepare, "dev")
+    few = list(every.grades)[:4]
+    lines = [
+        f"{query_id}\t{doc_id}\t{grade if query_id in few else min(grade, 1)}"
+        for query_id, grades in every.grades.items()
+        for doc_id, grade in grades.items()
+    ]
+    path.write_text("\n".join([path.read_text().splitlines()[0], *lines]) + "\n")
+    config = make_config(mixes="1.0", evaluations=1, epochs=1)
+    whole = train_stage.run(config, make_context("train", {"prepare": prepare})).metrics
+    seeds = [row for row in read_jsonl(seeds_path(prepare, "dev")) if row["query_id"] in few]
+    write_jsonl(seeds_path(prepare, "dev"), seeds)  # as `prepare.min_grade=2` leaves it
+    graded = train_stage.run(config, make_context("train", {"prepare": prepare})).metrics
+    labels = {query_id: every.grades[query_id] for query_id in few}
+    write_labels(prepare, read_queries(prepare).values(), {"dev": Qrels(labels), "train": read_qrels(prepare, "train")})
+    alone = train_stage.run(config, make_context("train", {"prepare": prepare})).metrics
+    assert graded["dev_nDCG@10_untrained"] == alone["dev_nDCG@10_untrained"] != whole["dev_nDCG@10_untrained"]
 
 
 def test_stopped_run_goes_on_to_the_same_bytes(make_context, prepare, filtered, make_config) -> None:

@@ -1,6 +1,8 @@
 import pytest
 
+from sptar_engine.artifacts import write_jsonl
 from sptar_engine.data.beir import write_dataset
+from sptar_engine.data.seeds import seeds_path
 from sptar_engine.errors import InputError
 from sptar_engine.records import Document, Qrels, Query
 from sptar_engine.training.development import (
@@ -36,6 +38,14 @@ def test_pool_holds_the_judged_and_some_others_in_corpus_order(prepare) -> None:
 def test_judged_documents_are_in_the_pool_whatever_its_size(size, count) -> None:
     pool = choose_pool([f"d{number}" for number in range(8)], {"d1", "d2", "not in the corpus"}, size)
     assert len(pool) == count and {"d1", "d2"} <= pool
+
+
+def test_query_whose_answers_are_below_the_least_grade_steers_no_training(prepare) -> None:
+    graded = Qrels({"q1": {"d3": 2}, "q2": {"d7": 1}})
+    write_dataset(prepare, DOCUMENTS, [Query("q1", "one"), Query("q2", "two")], {"dev": graded})
+    write_jsonl(seeds_path(prepare, "dev"), [{"query_id": "q1", "query": "one", "doc_id": "d3", "grade": 2}])
+    development = read_development_set(prepare, 0)
+    assert development.queries == {"q1": "one"} and development.qrels == Qrels({"q1": {"d3": 2}})
 
 
 def test_no_held_out_queries_is_an_error(prepare) -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sptar_engine.artifacts import read_jsonl
+from sptar_engine.artifacts import read_jsonl, write_jsonl
 from sptar_engine.configs import PrepareConfig
 from sptar_engine.data.beir import qrels_path, read_qrels
-from sptar_engine.data.seeds import read_seeds
+from sptar_engine.data.seeds import read_seeds, seeds_path
 from sptar_engine.errors import Cancelled
 from sptar_engine.records import Hit, Metrics
 from sptar_engine.stages import prepare as prepare_stage
@@ -132,6 +132,30 @@ def test_weights_are_fitted_to_answers_from_the_least_grade_on(toy_dataset, make
     )
     learn_together(Searches(), context.out_dir, 10)
     assert fitted == [{key: [pair.document.doc_id for pair in pairs] for key, pairs in seeds.items()}]
+
+
+def test_held_out_query_whose_answers_are_below_the_least_grade_is_no_part_of_the_exam(
+    toy_dataset, make_context, monkeypatch
+) -> None:
+    context = make_context("prepare", {"dataset": toy_dataset})
+    prepare_stage.run(PrepareConfig(min_grade=2), context)
+    dev = read_qrels(context.out_dir, "dev").grades
+    first = next(iter(dev))
+    rows = [row for row in read_jsonl(seeds_path(context.out_dir, "dev")) if row["query_id"] != first]
+    write_jsonl(seeds_path(context.out_dir, "dev"), rows)
+    lines = [
+        f"{query_id}\t{doc_id}\t{min(grade, 1) if query_id == first else grade}"
+        for query_id, grades in dev.items()
+        for doc_id, grade in grades.items()
+    ]
+    path = qrels_path(context.out_dir, "dev")
+    path.write_text("\n".join([path.read_text().splitlines()[0], *lines]) + "\n")
+    asked = []
+    monkeypatch.setattr(hybrid_teacher, "survey", lambda searches, queries, *_: asked.extend(queries) or ())
+    monkeypatch.setattr(hybrid_teacher, "measure", lambda *_: Metrics({"nDCG@10": 0.5}, {}))
+    monkeypatch.setattr(hybrid_teacher, "fit_weights", lambda *_: Weights(10.0, 0.0))
+    together = learn_together(Searches(), context.out_dir, 10)
+    assert together.dev_queries == len(dev) - 1 and first not in asked and set(dev) - {first} <= set(asked)
 
 
 def test_sentence_says_who_is_better() -> None:

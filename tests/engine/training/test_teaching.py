@@ -3,11 +3,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from sptar_engine.artifacts import checksums
+from sptar_engine.artifacts import checksums, write_jsonl
 from sptar_engine.data.beir import read_corpus, write_dataset
 from sptar_engine.data.mined import Mined
+from sptar_engine.data.seeds import seeds_path
 from sptar_engine.errors import Cancelled, InputError, StageError
-from sptar_engine.records import Document, Hit, Qrels
+from sptar_engine.records import Document, Hit, Qrels, Query
 from sptar_engine.training import teaching
 from sptar_engine.training.pairs import TrainingPair, TrainingSet
 from sptar_engine.training.parts import Parts
@@ -139,6 +140,18 @@ def test_exam_compares_both_orders_of_the_same_documents() -> None:
     assert grades.teaches
     worse = exam.grade({"q": {"a": 0.2, "b": 0.1}, "r": {"c": 0.9, "d": 0.3}})
     assert worse.teacher == worse.bm25 and not worse.teaches
+
+
+def test_exam_asks_for_no_query_whose_answers_are_below_the_least_grade(tmp_path) -> None:
+    class Bm25:
+        def rank(self, queries, depth, tick):
+            return {query_id: [Hit("d", 1.0)] for query_id in queries}
+
+    graded = Qrels({"q1": {"d": 2}, "q2": {"d": 1}})
+    write_dataset(tmp_path, [Document("d", "text")], [Query("q1", "one"), Query("q2", "two")], {"dev": graded})
+    write_jsonl(seeds_path(tmp_path, "dev"), [{"query_id": "q1", "query": "one", "doc_id": "d", "grade": 2}])
+    exam = read_exam(tmp_path, Bm25(), 10, lambda *said: None)
+    assert exam.queries == {"q1": "one"} and exam.lists == {"q1": ["d"]} and list(exam.qrels.grades) == ["q1"]
 
 
 def test_exam_without_held_out_queries_is_refused(tmp_path) -> None:
