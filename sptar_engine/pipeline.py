@@ -11,7 +11,6 @@ import importlib.metadata
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from sptar_engine.errors import ArtifactError, ConfigError, InputError, StageErr
 from sptar_engine.memory import PeakMemory
 from sptar_engine.registry import STAGES, Run
 from sptar_engine.stage import SCRATCH, Progress, StageContext, StageOutput
+from sptar_engine.work_time import WorkTime
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,10 @@ def _silent(progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A finished stage: its folder and what its result.json says. `peak_mib` is 0 where it was not measured."""
+    """A finished stage: its folder and what its result.json says. `peak_mib` is 0 where it was not measured.
+
+    `seconds` are those of all attempts at it that left something behind.
+    """
 
     stage: str
     folder: Path
@@ -107,24 +110,25 @@ def run_stage(
         return found
     with _disk_errors(folder):
         attempt = _claim(store, folder)
+        clock, memory = WorkTime(attempt / SCRATCH), PeakMemory()
         context = StageContext(
             stage=spec.name, out_dir=attempt, inputs=dict(inputs), cache=store.cache, models=store.models,
-            device=device, report=report, should_stop=should_stop,
+            device=device, report=clock.timed(report), should_stop=should_stop,
         )  # fmt: skip
-        start, memory = time.monotonic(), PeakMemory()
-        output = _work(spec.load(), config, context)
-        artifacts = checksums(attempt, skip=_NO_ARTIFACTS)
-        write_json(
-            attempt / RESULT,
-            {
-                "stage": spec.name, "version": spec.version, "key": key, "config": config.as_dict(),
-                "seed": config.as_dict().get("seed"), "inputs": hashes, "metrics": dict(output.metrics),
-                "artifacts": artifacts, "digest": sha256_json(artifacts),
-                "seconds": round(time.monotonic() - start, 3), "peak_mib": memory.mib(), "device": device,
-                "versions": _versions(),
-            },
-        )  # fmt: skip
-        _publish(store, attempt, folder, fence)
+        with clock.noted_at_the_end():
+            output = _work(spec.load(), config, context)
+            artifacts = checksums(attempt, skip=_NO_ARTIFACTS)
+            write_json(
+                attempt / RESULT,
+                {
+                    "stage": spec.name, "version": spec.version, "key": key, "config": config.as_dict(),
+                    "seed": config.as_dict().get("seed"), "inputs": hashes, "metrics": dict(output.metrics),
+                    "artifacts": artifacts, "digest": sha256_json(artifacts),
+                    "seconds": round(clock.seconds, 3), "peak_mib": memory.mib(), "device": device,
+                    "versions": _versions(),
+                },
+            )  # fmt: skip
+            _publish(store, attempt, folder, fence)
         # Only now: a kill before this line loses no shard and no checkpoint.
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     made = _read(folder, reused=False)

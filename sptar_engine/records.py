@@ -48,6 +48,10 @@ class Qrels:
         grades = self.grades.get(query_id, {})
         return tuple(sorted((d for d in grades if grades[d] >= min_grade), key=lambda d: (-grades[d], d)))
 
+    def answered(self, min_grade: int = 1) -> tuple[str, ...]:
+        """Ids of the queries with a document of at least `min_grade`, in their order: those that can be measured."""
+        return tuple(query_id for query_id in self.grades if self.relevant(query_id, min_grade))
+
     @property
     def pairs(self) -> int:
         """Number of judged pairs, grade 0 included."""

@@ -44,7 +44,7 @@ _SPECS = (
     StageSpec("tune", 3, ("prepare",), (), "learn a soft prompt on the seed pairs"),
     StageSpec("select", 2, ("prepare",), ("tune",), "choose the example pairs by held-out perplexity"),
     StageSpec("generate", 3, ("prepare", "select"), ("tune",), "write weak queries for unlabelled documents"),
-    StageSpec("filter", 2, ("prepare", "generate"), ("train",), "keep queries that find their own document"),
+    StageSpec("filter", 3, ("prepare", "generate"), ("train",), "keep queries that find their own document"),
     StageSpec("mine", 1, ("prepare",), ("filter", "decisions", "train"), "find hard negatives for the queries"),
     StageSpec(
         "teach",

@@ -6,7 +6,7 @@ Searched exactly, as one product of sparse matrices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from sentence_transformers import SparseEncoder
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.errors import InputError
 from sptar_engine.records import Hit, Rankings
-from sptar_engine.retrieval.best_hits import BestHits, places_by_id
+from sptar_engine.retrieval.best_hits import BestHits, Numbers, places_by_id
 from sptar_engine.retrieval.distinct import DistinctTexts, distinct_texts
 from sptar_engine.retrieval.encoder import load_sparse
 from sptar_engine.retrieval.progress import Progress
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # documents encoded between two saves, under a minute on two cores
 _BATCH = 32  # texts in a forward pass
 _QUERIES = 64  # searched together
-_COLUMNS = 1 << 16  # documents searched together: 32 MB of scores
+_COLUMNS = 1 << 16  # documents searched together: 32 MB of scores, and some 160 MB of SPLADE's vectors
 
 Rows = Any
 """A scipy matrix of compressed rows, (texts, dimensions) in float64; scipy has no type information."""
@@ -47,10 +47,8 @@ class SparseRanker:
         space = self._space
         model = load_sparse(self._folder, space.max_length, space.device)
         texts = distinct_texts(space.dataset)
-        documents = _encode_corpus(model, texts, space.scratch, tick)
-        return search_sparse(
-            list(queries), encode_sparse(model, list(queries.values()), query=True), texts, documents, depth
-        )
+        rows = encode_sparse(model, list(queries.values()), query=True)
+        return search_sparse(list(queries), rows, texts, _encode_corpus(model, texts, space.scratch, tick), depth)
 
 
 def encode_sparse(model: SparseEncoder, texts: Sequence[str], *, query: bool) -> Rows:
@@ -69,30 +67,56 @@ def encode_sparse(model: SparseEncoder, texts: Sequence[str], *, query: bool) ->
 
 
 def search_sparse(
-    query_ids: Sequence[str], queries: Rows, texts: DistinctTexts, documents: Rows, depth: int
+    query_ids: Sequence[str], queries: Rows, texts: DistinctTexts, blocks: Iterable[Rows], depth: int
 ) -> dict[str, list[Hit]]:
     """The `depth` documents of highest product with each query, ordered by (-score, doc_id), those above 0 alone.
 
-    `documents` has a row for each different text. Scores are float64 sums rounded to float32.
+    `blocks` have a row for each different text, in order; some `_COLUMNS` rows are in memory at a time, since those of
+    a million documents would take gigabytes. Scores are float64 sums rounded to float32.
     """
     sorted_ids, places = places_by_id(texts.doc_ids)
+    groups = [slice(start, start + _QUERIES) for start in range(0, len(query_ids), _QUERIES)]
+    best = [BestHits.none() for _ in groups]
+    for first, documents in _joined(blocks):
+        members = texts.rows(first, documents.shape[0])
+        for start in range(0, len(members), _COLUMNS):
+            some = members[start : start + _COLUMNS]
+            columns = documents[texts.numbers[some] - first].T.tocsr()
+            best = [
+                before.merged(_find(queries[group] @ columns, places[some], depth), depth)
+                for group, before in zip(groups, best, strict=True)
+            ]
     rankings: dict[str, list[Hit]] = {}
-    for start in range(0, len(query_ids), _QUERIES):
-        best = BestHits.none()
-        for first in range(0, len(places), _COLUMNS):
-            some = slice(first, first + _COLUMNS)
-            products = queries[start : start + _QUERIES] @ documents[texts.numbers[some]].T
-            found = BestHits.of_block(products.toarray().astype(np.float32), places[some], depth)
-            shared = found.scores > 0
-            best = best.merged(BestHits(found.rows[shared], found.keys[shared]), depth)
-        rankings |= best.rankings(query_ids[start : start + _QUERIES], sorted_ids)
+    for group, found in zip(groups, best, strict=True):
+        rankings |= found.rankings(query_ids[group], sorted_ids)
     return rankings
 
 
-def _encode_corpus(model: SparseEncoder, texts: DistinctTexts, scratch: Path | None, tick: Tick) -> Rows:
-    """Every different text of the corpus; blocks that a stopped encoding has finished are read."""
+def _joined(blocks: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
+    """The blocks put together to `_COLUMNS` rows or a few more, with the number of the first row of each."""
+    first, waiting, count = 0, list[Rows](), 0
+    for block in blocks:
+        waiting.append(block)
+        count += block.shape[0]
+        if count >= _COLUMNS:
+            joined = vstack(waiting, format="csr")
+            waiting.clear()  # or the rows would be there twice while they are searched
+            yield first, joined
+            first, count = first + count, 0
+    if count:
+        yield first, vstack(waiting, format="csr")
+
+
+def _find(products: Rows, places: Numbers, depth: int) -> BestHits:
+    """The best hits of a block of documents by their products with some queries, (queries, documents)."""
+    found = BestHits.of_block(products.toarray().astype(np.float32), places, depth)
+    shared = found.scores > 0
+    return BestHits(found.rows[shared], found.keys[shared])
+
+
+def _encode_corpus(model: SparseEncoder, texts: DistinctTexts, scratch: Path | None, tick: Tick) -> Iterator[Rows]:
+    """Every different text of the corpus, block by block; blocks that a stopped encoding has finished are read."""
     width = model.get_embedding_dimension() or 0
-    blocks = [csr_matrix((0, width), dtype=np.float64)]
     for first, block in texts.blocks(_BLOCK):
         progress = Progress(scratch, sha256_json(["sparse", first]))
         if state := progress.load():
@@ -100,9 +124,8 @@ def _encode_corpus(model: SparseEncoder, texts: DistinctTexts, scratch: Path | N
         else:
             rows = encode_sparse(model, block, query=False)
             progress.save(data=rows.data, indices=rows.indices, indptr=rows.indptr)
-        blocks.append(rows)
         tick(first + len(block), texts.count, "documents encoded")
-    return vstack(blocks, format="csr")
+        yield rows
 
 
 def _normalised(rows: Rows) -> Rows:

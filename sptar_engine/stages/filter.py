@@ -33,7 +33,7 @@ from sptar_engine.data.verdicts import (
     kept_by_k,
 )  # fmt: skip
 from sptar_engine.data.weak import RANKS_FILE, read_losses, read_weak
-from sptar_engine.records import SeedPair, WeakPair
+from sptar_engine.records import Hit, SeedPair, WeakPair
 from sptar_engine.retrieval.bm25_ranks import rank_own_documents
 from sptar_engine.stage import StageContext, StageOutput
 
@@ -105,10 +105,13 @@ def rank(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) 
 def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageContext) -> dict[str, int | None]:
     """The rank of each pair's document in an exact dense search by the retriever of the input `train`, else the base.
 
-    The corpus is encoded once; its vectors stay on disk, and a stopped run goes on.
+    Ranked are different texts: a query finds its document when it finds a copy of it, and none of several copies is
+    the wrong one. Of texts with the same score none stands before the other. The corpus is encoded once; its vectors
+    stay on disk, and a stopped run goes on.
     """
     from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors  # BM25 alone needs no torch
     from sptar_engine.retrieval.dense import encode, search
+    from sptar_engine.retrieval.distinct import distinct_texts
     from sptar_engine.retrieval.encoder import load_bi_encoder
     from sptar_engine.retrieval.kinds import QUERY, document_side
     from sptar_engine.runtime import prepare_torch
@@ -122,17 +125,30 @@ def rank_densely(weak: Sequence[WeakPair], config: FilterConfig, context: StageC
         context.scratch if trained else context.cache,  # other arms search with the same base
         lambda done, total: context.tick(done, total, "documents encoded"),
     )  # fmt: skip
+    texts = distinct_texts(context.input("prepare"))
+    text_of = dict(zip(texts.doc_ids, texts.numbers.tolist(), strict=True))
     ranks: dict[str, int | None] = {}
     for start in range(0, len(weak), _CHUNK):
         chunk = weak[start : start + _CHUNK]
         queries = encode(model, [pair.query for pair in chunk], config.max_length, side=QUERY)
         found = search([pair.weak_id for pair in chunk], queries, doc_ids, vectors, config.depth)
         for pair in chunk:
-            places = enumerate(found[pair.weak_id], 1)
-            ranks[pair.weak_id] = next((place for place, hit in places if hit.doc_id == pair.doc_id), None)
+            ranks[pair.weak_id] = _place_among_texts(found[pair.weak_id], text_of, pair.doc_id)
         found_here = sum(place is not None for place in ranks.values())
         context.tick(len(ranks), len(weak), "queries searched densely", found=found_here)
     return ranks
+
+
+def _place_among_texts(hits: Sequence[Hit], text_of: Mapping[str, int], doc_id: str) -> int | None:
+    """The place, from 1, of a document's text among the different texts of the hits; None where no hit has it.
+
+    `text_of` gives by document id the number of its text. Copies may differ in the last digits of their scores, since
+    a vector depends a little on what it is encoded with; the text stands where its best copy does.
+    """
+    own = next((hit.score for hit in hits if text_of[hit.doc_id] == text_of[doc_id]), None)
+    if own is None:
+        return None
+    return 1 + len({text_of[hit.doc_id] for hit in hits if hit.score > own})
 
 
 def curve(verdicts: Sequence[Verdict], rule: Rule, depth: int) -> dict[str, Any]:

@@ -117,11 +117,11 @@ def summarise(config: TeachConfig, exam: Exam, grades: Grades, scores: Scores) -
         "teaches": grades.teaches,
         f"dev_{MEASURE}": grades.teacher,
         f"dev_{MEASURE}_bm25": grades.bm25,
-        "dev_queries": len(exam.queries),
+        "dev_queries": exam.measured,
         "temperature": grades.temperature,
         "queries": len(scores),
         "documents": documents,
-        "sentence": f"{found} BM25's first {config.rerank_depth} documents of {len(exam.queries):,} held-out queries "
+        "sentence": f"{found} BM25's first {config.rerank_depth} documents of {exam.measured:,} held-out queries "
         f"in an order of {MEASURE} {against}.",
     }
 

@@ -104,7 +104,7 @@ def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Trai
     others = count_measured(config) + (0 if starts_random else 1 + sum(share < 1 for share in config.shares))
     meter = Meter(context.tick, total_work(config, plan.pairs_an_epoch, learner.evaluation_size, others))
     untrained = ScoreCache(context.cache, _score_key(lesson, context, "bi_encoder"))
-    yardstick = measure_yardstick(lesson, untrained, meter)
+    yardstick = measure_yardstick(lesson, untrained, learner.evaluation_size, meter)
     loop = RetrieverLoop(learner, plan, config, context.scratch / _CHECKPOINT)
     if starts_random:
         assert yardstick is not None, config.family
@@ -112,7 +112,7 @@ def train(learner: Learner, lesson: Lesson, context: StageContext) -> tuple[Trai
         load_trained_values(learner.module, training.best)
         return training, Mixture(1.0, {1.0: training.scores[training.best_step]}), yardstick
     own = ScoreCache(context.cache, _score_key(lesson, context, config.family))
-    base_score = measure_once(lambda: learner, own, lesson, meter)
+    base_score = measure_once(lambda: learner, own, learner.evaluation_size, meter)
     base = plain_weights(learner.module)
     training = loop.run(base_score, meter)
     load_trained_values(learner.module, training.best)

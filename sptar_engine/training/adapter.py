@@ -73,11 +73,11 @@ class Adapter(TwoTower[Tensor]):
     @torch.inference_mode()
     def score(self, meter: Meter) -> float:
         """nDCG@10 of the held-out queries over the development documents, by the exact search of an evaluation."""
-        queries, documents = self._lesson.development.queries, self._lesson.development.documents
-        query_vectors = self._adapt(self._dev_queries.vectors(list(queries))).cpu().numpy()
-        rows = self._adapt(self._dev_documents.vectors(list(documents.values()), meter)).cpu().numpy()
-        rankings = search(list(queries), query_vectors, list(documents), rows, DEPTH)
-        return measure(self._lesson.development.qrels, rankings).mean[MEASURE]
+        development = self._lesson.development
+        query_vectors = self._adapt(self._dev_queries.vectors(list(development.queries))).cpu().numpy()
+        rows = self._adapt(self._dev_documents.vectors(development.listed, meter)).cpu().numpy()
+        rankings = search(list(development.queries), query_vectors, list(development.documents), rows, DEPTH)
+        return measure(development.qrels, rankings).mean[MEASURE]
 
     def save(self, folder: Path) -> None:
         """Write the base with the layer, its low-rank change added, as a sentence-transformers folder."""

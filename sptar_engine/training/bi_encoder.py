@@ -61,10 +61,10 @@ class BiEncoder(TransformerTower[SentenceTransformer, Tensor]):
 
     def rank(self, meter: Meter) -> Rankings:
         """By the exact search that an evaluation uses."""
-        queries, documents = self._lesson.development.queries, self._lesson.development.documents
-        query_vectors = self._vectors(QUERY, self._dev_queries, list(queries))
-        document_vectors = self._vectors(DOCUMENT, self._dev_documents, list(documents.values()), meter)
-        return search(list(queries), query_vectors, list(documents), document_vectors, DEPTH)
+        development = self._lesson.development
+        query_vectors = self._vectors(QUERY, self._dev_queries, list(development.queries))
+        document_vectors = self._vectors(DOCUMENT, self._dev_documents, development.listed, meter)
+        return search(list(development.queries), query_vectors, list(development.documents), document_vectors, DEPTH)
 
     def _vectors(self, side: str, tokens: TokenisedTexts, keys: list[str], meter: Meter | None = None) -> Vectors:
         """One row a key."""

@@ -25,6 +25,7 @@ from sptar_engine.data.taught import COSINE
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, rank_hits
+from sptar_engine.retrieval.dense import Vectors
 from sptar_engine.retrieval.two_searches import TwoSearches
 from sptar_engine.training.development import DEPTH, MEASURE
 from sptar_engine.training.parts import Parts
@@ -34,6 +35,7 @@ Features = NDArray[np.float64]
 
 _PER_COSINE, _PER_SHARE = (1e-3, 100.0), (0.0, 100.0)  # bounds of the weights, in nats
 _START = (10.0, 1.0)
+_MOST_COSINES = 2.0  # that BM25's best hit may be worth: cosines span no more
 _DEPTH = 1000  # of BM25's hits
 _CHUNK = 256  # queries searched at a time
 _DIGITS = 6  # behind the point
@@ -70,9 +72,21 @@ def survey(
 ) -> Iterator[tuple[str, Field]]:
     """The field of each query: the first `count` documents of either search, and those `known` to belong to it.
 
-    A document beyond BM25's first 1,000 hits counts as one that shares no word with the query.
+    A document beyond BM25's first 1,000 hits counts as one that shares no word with the query. No more of the hits
+    are in memory than those of one chunk of the queries.
     """
+    # All at once: a vector's last digits depend on the texts that it is encoded with.
     vectors = searches.encode(list(queries.values()))
+    done = 0
+    for some in _chunks(queries):
+        yield from _survey_chunk(searches, some, vectors[done : done + len(some)], count, known)
+        done += len(some)
+
+
+def _survey_chunk(
+    searches: TwoSearches, queries: Mapping[str, str], vectors: Vectors, count: int, known: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Field]]:
+    """As `survey`, of queries whose `vectors` are known, (queries, dimensions)."""
     words = searches.words(queries, max(_DEPTH, count))
     meaning = searches.meaning(list(queries), vectors, count)
     for query_id, vector in zip(queries, vectors, strict=True):
@@ -89,6 +103,9 @@ def fit_weights(fields: Mapping[str, Field], answers: Mapping[str, Sequence[str]
 
     It minimises the mean over the queries of the mean of -log softmax of the answers, which is convex. Queries of
     which no answer is in the field say nothing; when there is no other, BM25 has no weight.
+
+    BM25's best score is worth 2 cosines at most. Lessons are in cosines, so where the answers have the lowest cosines
+    of all, a weight of next to nothing for these would teach scores of thousands of cosines, out of a student's reach.
     """
     rows = [
         (field.features, np.isin(field.doc_ids, list(answers.get(query_id, ())))) for query_id, field in fields.items()
@@ -97,7 +114,24 @@ def fit_weights(fields: Mapping[str, Field], answers: Mapping[str, Sequence[str]
     if not telling:
         return Weights(_START[0], 0.0)
     fitted = optimize.minimize(_loss, _START, args=(telling,), jac=True, bounds=(_PER_COSINE, _PER_SHARE))
-    return Weights(*map(float, fitted.x))
+    weights = Weights(*map(float, fitted.x))
+    return weights if weights.share <= _MOST_COSINES * weights.cosine else _fit_on_the_limit(telling)
+
+
+def _fit_on_the_limit(rows: Sequence[tuple[Features, NDArray[np.bool_]]]) -> Weights:
+    """The best weights of which BM25's is as high as it may be: the loss is convex, so none below the limit is better.
+
+    There is one number to fit, what a cosine is worth, and one feature: the cosine and twice the share.
+    """
+    both = np.array([1.0, _MOST_COSINES])
+
+    def loss(cosine: NDArray[np.float64]) -> tuple[float, Features]:
+        value, slope = _loss(cosine * both, rows)
+        return value, np.array([slope @ both])
+
+    bounds = (_PER_COSINE[0], min(_PER_COSINE[1], _PER_SHARE[1] / _MOST_COSINES))
+    cosine = float(optimize.minimize(loss, _START[:1], jac=True, bounds=(bounds,)).x[0])
+    return Weights(cosine, _MOST_COSINES * cosine)
 
 
 def _loss(weights: NDArray[np.float64], rows: Sequence[tuple[Features, NDArray[np.bool_]]]) -> tuple[float, Features]:
@@ -113,7 +147,10 @@ def _loss(weights: NDArray[np.float64], rows: Sequence[tuple[Features, NDArray[n
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """The two searches with their weights, and the dev nDCG@10 of both together and of the base alone."""
+    """The two searches with their weights, and the dev nDCG@10 of both together and of the base alone.
+
+    `dev_queries` is the number of held-out queries that were measured: those with a relevant document.
+    """
 
     weights: Weights
     score: float
@@ -155,7 +192,7 @@ def learn_together(searches: TwoSearches, prepare: Path, count: int) -> Together
             together[query_id] = field.ranked(weights, DEPTH)
             alone[query_id] = field.ranked(Weights(weights.cosine, 0.0), DEPTH)
     score, base_score = (measure(dev, rankings).mean[MEASURE] for rankings in (together, alone))
-    return Together(weights, score, base_score, len(dev.grades))
+    return Together(weights, score, base_score, len(dev.answered()))
 
 
 def lesson_rows(

@@ -46,6 +46,9 @@ class QueryTower(BiEncoder):
         super().__init__(model, lesson)
         if not lesson.config.lora_rank:  # adapters have a pace of their own
             set_pace(model.parameters(), _PACE)
+        # Once: every evaluation compares with the same rows, and to find them compares all ids.
+        self._dev_ids = list(lesson.development.documents)
+        self._dev_vectors = self._vectors_of.matrix_of(self._dev_ids)
 
     @property
     def evaluation_size(self) -> int:
@@ -63,9 +66,7 @@ class QueryTower(BiEncoder):
         development = self._lesson.development
         vectors: Vectors = self._vectors(QUERY, self._dev_queries, list(development.queries))
         meter.advance(len(development.queries), "held-out questions")
-        doc_ids = list(development.documents)
-        documents = self._vectors_of.matrix_of(doc_ids)
-        return search(list(development.queries), vectors, doc_ids, documents, DEPTH)
+        return search(list(development.queries), vectors, self._dev_ids, self._dev_vectors, DEPTH)
 
     def save(self, folder: Path) -> None:
         """Write a folder with both towers, which `encode_query` and `encode_document` tell apart."""

@@ -56,6 +56,11 @@ class Exam:
         teacher, bm25 = (measure(self.qrels, rankings).mean[MEASURE] for rankings in (ranked, self.hits))
         return Grades(teacher, bm25, fit_temperature(scores, self.answers))
 
+    @property
+    def measured(self) -> int:
+        """Number of the queries that `grade` measures: those with a relevant document."""
+        return len(self.qrels.answered())
+
 
 @dataclass(frozen=True, slots=True)
 class Grades:

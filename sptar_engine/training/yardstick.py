@@ -26,10 +26,11 @@ class Yardstick:
     score: float
 
 
-def measure_yardstick(lesson: Lesson, known: ScoreCache, meter: Meter) -> Yardstick | None:
+def measure_yardstick(lesson: Lesson, known: ScoreCache, size: int, meter: Meter) -> Yardstick | None:
     """Measure what the lesson's family is held against. None for families that start as the untrained bi-encoder.
 
-    `known` keeps the score of the untrained bi-encoder, which all families and arms of an experiment share.
+    `known` keeps the score of the untrained bi-encoder, which all families and arms of an experiment share;
+    `size` is the number of texts that measuring it puts through the model.
     """
     name = _YARDSTICKS.get(lesson.config.family)
     if name is None:
@@ -40,17 +41,20 @@ def measure_yardstick(lesson: Lesson, known: ScoreCache, meter: Meter) -> Yardst
             lesson.development, lesson.prepare, lesson.cache, config.rerank_depth, config.k1, config.b
         )
         return Yardstick(name, measure(lesson.development.qrels, rankings).mean[MEASURE])
-    return Yardstick(name, measure_once(lambda: _bi_encoder(lesson), known, lesson, meter))
+    return Yardstick(name, measure_once(lambda: _bi_encoder(lesson), known, size, meter))
 
 
-def measure_once(build: Callable[[], Learner], known: ScoreCache, lesson: Lesson, meter: Meter) -> float:
-    """The dev score of an untrained model that is built when nobody has measured it yet."""
+def measure_once(build: Callable[[], Learner], known: ScoreCache, size: int, meter: Meter) -> float:
+    """The dev score of an untrained model that is built when nobody has measured it yet.
+
+    `size` is its `evaluation_size`, which the meter passes over when somebody has.
+    """
     score = known.get()
     if score is None:
         score = build().score(meter)
         known.put(score)
     else:
-        meter.skip(len(lesson.development.texts))
+        meter.skip(size)
     return score
 
 

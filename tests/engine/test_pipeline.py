@@ -146,7 +146,7 @@ def test_cancelled_stage_leaves_no_result_and_its_scratch_is_taken_over(store, d
     assert not list((store.root / "stages").glob(f"*/{RESULT}"))
     assert attempts(store)[0].endswith(".attempt-1")
     prepare(store, dataset)
-    assert seen == [[], ["shard-1"]]
+    assert seen == [[], ["shard-1", "work_time.json"]]
     assert attempts(store) == []
 
 
@@ -167,6 +167,93 @@ def test_kill_after_the_stage_and_before_its_result_loses_no_scratch(store, data
     result = prepare(store, dataset)
     assert seen == [False, True]
     assert not (result.folder / "scratch").exists()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that is moved by hand."""
+    from sptar_engine import work_time
+
+    now = [1000.0]
+    monkeypatch.setattr(work_time.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StageError("broken"), MemoryError])
+def test_seconds_are_those_of_all_attempts(store, dataset, use, clock, error) -> None:
+    def stop(config: StageConfig, context: StageContext) -> StageOutput:
+        (context.scratch / "shard").write_text("done")
+        clock[0] += 90
+        raise error
+
+    def finish(config: StageConfig, context: StageContext) -> StageOutput:
+        clock[0] += 10
+        return write_output(config, context)
+
+    use(stop)
+    for _ in range(2):
+        with pytest.raises((KeyboardInterrupt, StageError)):
+            prepare(store, dataset)
+    use(finish)
+    assert prepare(store, dataset).seconds == 190
+
+
+def test_kill_loses_the_seconds_since_the_last_note(store, dataset, use, clock, monkeypatch) -> None:
+    from sptar_engine import work_time
+
+    notes: list[float] = []
+    write = work_time.write_json
+    monkeypatch.setattr(work_time, "write_json", lambda path, row: notes.append(row["seconds"]) or write(path, row))
+
+    def work(config: StageConfig, context: StageContext) -> StageOutput:
+        for done in range(25):
+            clock[0] += 1
+            context.tick(done, 25, "working")
+        kept = sorted((store.root / "stages").glob("*/scratch/*.json"))
+        assert [json.loads(path.read_text()) for path in kept] == [{"seconds": 20.0}]
+        return write_output(config, context)
+
+    use(work)
+    assert prepare(store, dataset).seconds == 25
+    assert notes == [10, 20]
+
+
+def test_attempt_that_left_nothing_in_its_first_seconds_leaves_no_time(store, dataset, use, clock) -> None:
+    def stop(config: StageConfig, context: StageContext) -> StageOutput:
+        clock[0] += 9
+        raise KeyboardInterrupt
+
+    use(stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(store, dataset)
+    assert not list((store.root / "stages").glob("*/scratch"))
+
+
+def test_attempt_whose_folder_is_gone_leaves_no_folder_for_its_time(store, dataset, use, clock) -> None:
+    def lose(config: StageConfig, context: StageContext) -> StageOutput:
+        context.out_dir.rename(context.out_dir.with_name("elsewhere"))
+        clock[0] += 60
+        context.tick(1, 2, "working")
+        raise KeyboardInterrupt
+
+    use(lose)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(store, dataset)
+    assert [path.name for path in (store.root / "stages").iterdir()] == ["elsewhere"]
+
+
+def test_broken_note_of_the_seconds_counts_as_none(store, dataset, use, clock) -> None:
+    def stop(config: StageConfig, context: StageContext) -> StageOutput:
+        (context.scratch / "shard").write_text("done")
+        raise KeyboardInterrupt
+
+    use(stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(store, dataset)
+    (note,) = (store.root / "stages").glob("*/scratch/*.json")
+    note.write_text("{")
+    use(write_output)
+    assert prepare(store, dataset).seconds == 0
 
 
 def test_scratch_left_by_a_kill_after_the_result_goes_at_the_next_look(store, dataset, use) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -39,9 +40,9 @@ def test_scores_are_those_of_sentence_transformers(space, family_folder) -> None
 def test_search_of_a_worked_example() -> None:
     queries = csr_matrix([[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
     documents = csr_matrix([[3.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
-    found = sparse.search_sparse(["q", "r"], queries, texts_of(0, 1, 0), documents, 10)
+    found = sparse.search_sparse(["q", "r"], queries, texts_of(0, 1, 0), [documents], 10)
     assert found == {"q": [Hit("d0", 3.0), Hit("d1", 3.0), Hit("d2", 3.0)], "r": []}
-    assert sparse.search_sparse(["q"], queries[:1], texts_of(0, 1, 0), documents, 2)["q"] == [
+    assert sparse.search_sparse(["q"], queries[:1], texts_of(0, 1, 0), [documents], 2)["q"] == [
         Hit("d0", 3.0), Hit("d1", 3.0),
     ]  # fmt: skip
 
@@ -50,9 +51,33 @@ def test_documents_searched_in_blocks_are_found_as_at_once(monkeypatch) -> None:
     rng = np.random.default_rng(3)
     queries, documents = (csr_matrix(rng.random((count, 5)) * (rng.random((count, 5)) < 0.4)) for count in (4, 30))
     texts = texts_of(*range(30))
-    at_once = sparse.search_sparse(list("abcd"), queries, texts, documents, 6)
+    at_once = sparse.search_sparse(list("abcd"), queries, texts, [documents], 6)
     monkeypatch.setattr(sparse, "_COLUMNS", 7)
-    assert sparse.search_sparse(list("abcd"), queries, texts, documents, 6) == at_once
+    assert sparse.search_sparse(list("abcd"), queries, texts, [documents], 6) == at_once
+
+
+def test_no_more_rows_are_held_than_those_of_a_group(monkeypatch) -> None:
+    rng = np.random.default_rng(4)
+    queries, documents = (csr_matrix(rng.integers(0, 3, (count, 4)).astype(float)) for count in (5, 23))
+    texts = texts_of(*range(23), *rng.integers(0, 23, 20).tolist())  # copies of some, after them
+    products = (queries @ documents.T).toarray()[:, texts.numbers]
+    expected = {
+        name: rank_hits((Hit(*one) for one in zip(texts.doc_ids, row.tolist(), strict=True) if one[1]), 6)
+        for name, row in zip("abcde", products, strict=True)
+    }
+    held, most = [], []
+
+    def blocks():
+        for start in range(0, 23, 3):
+            block = csr_matrix(documents[start : start + 3])
+            held.append(weakref.ref(block))
+            most.append(sum(one() is not None for one in held))
+            yield block
+
+    monkeypatch.setattr(sparse, "_COLUMNS", 7)
+    monkeypatch.setattr(sparse, "_QUERIES", 2)
+    assert sparse.search_sparse(list("abcde"), queries, texts, blocks(), 6) == expected
+    assert max(most) <= 4  # of eight: three make a group, and the last of the one before still has its name
 
 
 def test_model_that_compares_by_cosine_is_searched_by_cosine(space, family_folder, tmp_path) -> None:

@@ -14,10 +14,10 @@ from sptar_engine.data.corpus import read_corpus
 from sptar_engine.data.verdicts import RankRule, judge
 from sptar_engine.data.weak import read_kept
 from sptar_engine.errors import Cancelled, ConfigError, InputError
-from sptar_engine.records import WeakPair
+from sptar_engine.records import Hit, WeakPair
 from sptar_engine.retrieval import bm25_ranks
 from sptar_engine.stages import prepare
-from sptar_engine.stages.filter import run, summarise
+from sptar_engine.stages.filter import _place_among_texts, run, summarise
 from tests import tiny_models
 
 _SEED = "which bird is bright yellow like a falcon"
@@ -164,6 +164,34 @@ def test_round_trip_asks_the_base_retriever_and_keeps_both_ranks(inputs, make_co
     assert curve["kept_by_k"][4] == metrics["kept"]
     assert curve["kept_by_k"][59] == metrics["sound"]
     assert metrics["kept"] + metrics["dropped_round_trip"] == metrics["sound"]
+
+
+def test_dense_rank_is_a_place_among_different_texts() -> None:
+    text_of = {"a": 0, "b": 1, "c": 0, "d": 1, "e": 2, "f": 3}
+    hits = [Hit("a", 0.9), Hit("b", 0.8), Hit("c", 0.8), Hit("d", 0.7999), Hit("e", 0.7999)]
+    ranks = {doc_id: _place_among_texts(hits, text_of, doc_id) for doc_id in text_of}
+    # Of two texts with the same score neither stands before the other; a copy a digit below is the same text.
+    assert ranks == {"a": 1, "c": 1, "b": 2, "d": 2, "e": 3, "f": None}
+    assert _place_among_texts([Hit("b", 0.5), Hit("e", 0.5)], text_of, "e") == 1
+
+
+def test_round_trip_finds_a_document_in_each_of_its_copies(inputs, make_context, tiny_encoder) -> None:
+    config = FilterConfig(method="round_trip", depth=200, top_k=10, base=str(tiny_encoder))  # deep enough for all
+    plain = make_context("filter", inputs)
+    run(config, plain)
+    before = {row["weak_id"]: row for row in read_jsonl(plain.out_dir / "ranks.jsonl")}
+    corpus = inputs["prepare"] / "corpus.jsonl"
+    rows = list(read_jsonl(corpus))
+    write_jsonl(corpus, [*rows, *({**row, "_id": f"zz-{row['_id']}"} for row in rows)])
+    weak = list(read_jsonl(inputs["generate"] / "weak.jsonl"))
+    write_jsonl(inputs["generate"] / "weak.jsonl", ({**row, "doc_id": f"zz-{row['doc_id']}"} for row in weak))
+    copied = make_context("filter", inputs)
+    run(config, copied)
+    after = {row["weak_id"]: row for row in read_jsonl(copied.out_dir / "ranks.jsonl")}
+    for weak_id, row in before.items():
+        assert after[weak_id]["dense_rank"] == row["dense_rank"]
+        assert after[weak_id]["reason"] == row["reason"]
+    assert any(row["kept"] for row in before.values())
 
 
 def test_round_trip_asks_the_trained_retriever_where_there_is_one(

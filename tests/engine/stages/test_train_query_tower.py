@@ -19,6 +19,8 @@ from sptar_engine.stage import Progress
 from sptar_engine.stages import evaluate as evaluate_stage
 from sptar_engine.stages import teach as teach_stage
 from sptar_engine.stages import train as train_stage
+from sptar_engine.training.base_vectors import BaseVectors
+from sptar_engine.training.development import DevelopmentSet
 from sptar_engine.training.lora import load_plain_weights
 from sptar_engine.training.mixing import Mixture
 
@@ -122,3 +124,22 @@ def test_evaluation_asks_with_one_tower_and_finds_with_the_other(config, inputs,
     assert asked
     for query_id, hits in expected.items():
         assert [hit.doc_id for hit in found[query_id][:5]] == [hit.doc_id for hit in hits]
+
+
+def test_no_text_of_the_searched_documents_is_held_and_their_rows_are_found_once(
+    config, inputs, make_context, monkeypatch
+) -> None:
+    def refuse(development):
+        raise AssertionError("somebody asks for the texts of all documents")
+
+    found = []
+    find = BaseVectors.matrix_of
+    monkeypatch.setattr(DevelopmentSet, "texts", property(refuse))
+    monkeypatch.setattr(BaseVectors, "matrix_of", lambda *given: found.append(1) or find(*given))
+    first = train_stage.run(config, make_context("train", inputs)).metrics
+    ticks: list[Progress] = []
+    again = train_stage.run(config, make_context("train", inputs, report=ticks.append)).metrics
+    assert first == again and len(found) == 2
+    # The untrained score is in the cache now: what is passed over is counted in queries, as everything else is.
+    learning = [tick for tick in ticks if "documents encoded" not in tick.message]
+    assert learning[0].done < learning[0].total == learning[-1].total

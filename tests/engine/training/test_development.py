@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from sptar_engine.artifacts import write_jsonl
@@ -72,3 +74,33 @@ def test_damaged_score_counts_as_none(tmp_path) -> None:
     cache.put(0.5)
     next((tmp_path / "dev_scores").iterdir()).write_text("[1")
     assert cache.get() is None
+
+
+@pytest.mark.parametrize("pool", [0, 30])
+def test_texts_are_read_when_they_are_asked_for(tmp_path, pool) -> None:
+    long = [Document(f"d{number}", f"{number} " + "x" * 100_000) for number in range(40)]
+    write_dataset(tmp_path, long, [Query("q1", "one")], {"dev": QRELS})
+    tracemalloc.start()
+    try:
+        development = read_development_set(tmp_path, pool)
+        assert len(development.documents) == (pool or 40) == len(list(development.documents))
+        assert tracemalloc.get_traced_memory()[0] < 500_000  # all texts are 4 MB
+    finally:
+        tracemalloc.stop()
+    assert development.documents["d3"] == long[3].content and "d99" not in development.documents
+    contents = {one.doc_id: one.content for one in long if one.doc_id in development.documents}
+    assert list(development.documents.items()) == list(contents.items())
+    assert list(development.documents.values()) == development.listed == list(contents.values())
+
+
+def test_document_outside_the_pool_has_no_text(prepare) -> None:
+    pool = read_development_set(prepare, 6).documents
+    outside = next(one.doc_id for one in DOCUMENTS if one.doc_id not in pool)
+    with pytest.raises(KeyError):
+        pool[outside]
+
+
+def test_texts_are_listed_document_by_document() -> None:
+    development = DevelopmentSet({}, Qrels({}), {"a": "same", "b": "other", "c": "same"})
+    assert development.listed == ["same", "other", "same"]
+    assert development.texts is development.texts

@@ -52,6 +52,21 @@ def test_field_has_what_either_search_finds_first_and_what_is_known() -> None:
     np.testing.assert_allclose(field.features, [[0.9, 0.0], [0.5, 0.25], [0.1, 1.0]])
 
 
+def test_queries_are_encoded_together_and_searched_in_chunks(monkeypatch) -> None:
+    searches, queries, asked = Searches(), dict.fromkeys("abcde", "lift"), []
+    expected = dict(survey(searches, queries, 1, {}))
+    encode, words = searches.encode, searches.words
+    monkeypatch.setattr(hybrid_teacher, "_CHUNK", 2)
+    monkeypatch.setattr(searches, "encode", lambda texts: asked.append(("encode", len(texts))) or encode(texts))
+    monkeypatch.setattr(searches, "words", lambda some, depth: asked.append(("words", len(some))) or words(some, depth))
+    found = dict(survey(searches, queries, 1, {}))
+    assert asked == [("encode", 5), ("words", 2), ("words", 2), ("words", 1)]
+    assert list(found) == list(expected)
+    for key, field in found.items():
+        assert field.doc_ids == expected[key].doc_ids
+        np.testing.assert_array_equal(field.features, expected[key].features)
+
+
 def test_weighted_sum_ranks_and_ties_fall_to_the_smaller_id() -> None:
     field = Field(("b", "a", "c"), np.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]]))
     ranked = field.ranked(Weights(10.0, 6.0), 2)
@@ -73,6 +88,23 @@ def test_weights_are_those_that_make_the_answers_likeliest() -> None:
 def test_weight_of_a_search_that_misleads_is_zero() -> None:
     field = Field(("a", "b"), np.array([[0.9, 0.0], [0.1, 1.0]]))
     assert fit_weights({"q": field}, {"q": ["a"]}).share == 0.0
+
+
+def test_best_hit_of_bm25_is_worth_two_cosines_at_most() -> None:
+    # The answers have the lowest cosines and the most words in common: cosines alone mislead.
+    rng = np.random.default_rng(6)
+    rows = {str(number): np.sort(rng.random((5, 2)), axis=0) * [-0.4, 1.0] + [0.9, 0.0] for number in range(30)}
+    fields = {
+        key: Field(tuple("abcde"), np.column_stack([row[:, 0], row[:, 1] / row[:, 1].max()]))
+        for key, row in rows.items()
+    }
+    answers = dict.fromkeys(rows, "e")
+    weights = fit_weights(fields, answers)
+    assert weights.share == 2 * weights.cosine > 0
+    telling = [(field.features, np.array(field.doc_ids) == "e") for field in fields.values()]
+    loss = hybrid_teacher._loss(np.array([weights.cosine, weights.share]), telling)[0]
+    others = [weights.cosine * factor for factor in (0.9, 0.99, 1.01, 1.1) if weights.cosine * factor <= 50]
+    assert all(loss <= hybrid_teacher._loss(np.array([one, 2 * one]), telling)[0] for one in others)
 
 
 def test_base_stands_alone_where_no_answer_is_known() -> None:
@@ -156,6 +188,19 @@ def test_held_out_query_whose_answers_are_below_the_least_grade_is_no_part_of_th
     monkeypatch.setattr(hybrid_teacher, "fit_weights", lambda *_: Weights(10.0, 0.0))
     together = learn_together(Searches(), context.out_dir, 10)
     assert together.dev_queries == len(dev) - 1 and first not in asked and set(dev) - {first} <= set(asked)
+
+
+def test_held_out_queries_without_a_relevant_document_are_not_counted(toy_dataset, make_context, monkeypatch) -> None:
+    context = make_context("prepare", {"dataset": toy_dataset})
+    prepare_stage.run(PrepareConfig(), context)
+    path = qrels_path(context.out_dir, "dev")
+    dev = read_qrels(context.out_dir, "dev").grades
+    first, document = next((query, doc_id) for query, grades in dev.items() for doc_id in grades)
+    kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{first}\t")]
+    path.write_text("\n".join([*kept, f"{first}\t{document}\t0"]) + "\n")
+    monkeypatch.setattr(hybrid_teacher, "survey", lambda *_: ())
+    monkeypatch.setattr(hybrid_teacher, "fit_weights", lambda *_: Weights(10.0, 0.0))
+    assert learn_together(Searches(), context.out_dir, 10).dev_queries == len(dev) - 1
 
 
 def test_sentence_says_who_is_better() -> None:

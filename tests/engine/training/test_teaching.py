@@ -4,16 +4,18 @@ from collections.abc import Sequence
 import pytest
 
 from sptar_engine.artifacts import checksums, write_jsonl
+from sptar_engine.configs import TeachConfig
 from sptar_engine.data.beir import read_corpus, write_dataset
 from sptar_engine.data.mined import Mined
 from sptar_engine.data.seeds import seeds_path
 from sptar_engine.errors import Cancelled, InputError, StageError
 from sptar_engine.records import Document, Hit, Qrels, Query
+from sptar_engine.stages.teach import summarise
 from sptar_engine.training import teaching
 from sptar_engine.training.pairs import TrainingPair, TrainingSet
 from sptar_engine.training.parts import Parts
 from sptar_engine.training.teachers import Pair
-from sptar_engine.training.teaching import Exam, choose_documents, fit_temperature, read_exam, score_lists
+from sptar_engine.training.teaching import Exam, Grades, choose_documents, fit_temperature, read_exam, score_lists
 
 
 class LengthTeacher:
@@ -152,6 +154,14 @@ def test_exam_asks_for_no_query_whose_answers_are_below_the_least_grade(tmp_path
     write_jsonl(seeds_path(tmp_path, "dev"), [{"query_id": "q1", "query": "one", "doc_id": "d", "grade": 2}])
     exam = read_exam(tmp_path, Bm25(), 10, lambda *said: None)
     assert exam.queries == {"q1": "one"} and exam.lists == {"q1": ["d"]} and list(exam.qrels.grades) == ["q1"]
+
+
+def test_exam_counts_the_queries_that_it_measures() -> None:
+    judged = Qrels({"q": {"a": 1}, "r": {"c": 0}, "s": {"d": 0, "e": 2}})
+    exam = Exam(dict.fromkeys("qrs", "text"), judged, judged, {})
+    assert exam.measured == 2
+    said = summarise(TeachConfig(teacher="self"), exam, Grades(0.6, 0.5, 1.0), {})
+    assert said["dev_queries"] == 2 and "documents of 2 held-out queries" in said["sentence"]
 
 
 def test_exam_without_held_out_queries_is_refused(tmp_path) -> None:
