@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from webapp.charts import Table, Tick
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _BOTTOM = 640, 205, 56, 6, 28, 26
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 205, 56, 6, 26
+_ROW, _TALL_ROW = 28, 40  # of names in one line and in two
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 _TICKS = 6
+_LONGEST = 30  # letters of a line, left of the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,10 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class IntervalBar:
-    """A drawn interval."""
+    """A drawn interval. `kind` is the second line of a long name."""
 
     name: str
+    kind: str
     y: int
     start: float
     end: float
@@ -65,14 +68,21 @@ def draw_intervals(*, key: str, title: str, description: str, means: Sequence[Me
     def place(value: float) -> float:
         return round(_LEFT + (value - scale[0]) / span * (_WIDTH - _LEFT - _RIGHT), 1)
 
+    row = _TALL_ROW if any(_lines(one.name)[1] for one in means) else _ROW
     bars = tuple(
-        IntervalBar(one.name, _TOP + number * _ROW + _ROW // 2, place(one.low), place(one.high), place(one.mean),
+        IntervalBar(name, kind, _TOP + number * row + row // 2, place(one.low), place(one.high), place(one.mean),
                     f"{one.mean:.3f}")
-        for number, one in enumerate(means)
+        for number, one in enumerate(means) for name, kind in [_lines(one.name)]
     )  # fmt: skip
     rows = tuple((one.name, f"{one.mean:.3f}", f"{one.low:.3f}", f"{one.high:.3f}") for one in means)
-    bottom = _TOP + len(means) * _ROW
+    bottom = _TOP + len(means) * row
     return Intervals(
         key, title, description, bars, tuple(Tick(place(value), f"{value:g}") for value in scale),
         Table(("Search", "Mean", "95 % from", "to"), rows), bottom + _BOTTOM, bottom=bottom,
     )  # fmt: skip
+
+
+def _lines(name: str) -> tuple[str, str]:
+    """A name that is too long for one line goes on in a second one after its first comma."""
+    first, _, rest = name.partition(", ")
+    return (first, rest) if len(name) > _LONGEST else (name, "")

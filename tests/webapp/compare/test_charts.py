@@ -75,6 +75,21 @@ def test_intervals_share_one_scale() -> None:
     assert draw_intervals(key="k", title="t", description="d", means=[]) is None
 
 
+def test_a_long_name_has_two_lines_and_room_for_them() -> None:
+    long = "Tuned question writer (SPTAR), late interaction, equal numbers"
+    chart = draw_intervals(key="k", title="t", description="d", means=[Mean("Short, one", 0.3, 0.2, 0.4)] * 2)
+    tall = draw_intervals(
+        key="k", title="t", description="d", means=[Mean("Short, one", 0.3, 0.2, 0.4)] * 2 + [Mean(long, 0.3, 0.2, 0.4)]
+    )
+    assert chart is not None and tall is not None
+    assert [(bar.name, bar.kind) for bar in tall.bars[1:]] == [
+        ("Short, one", ""), ("Tuned question writer (SPTAR)", "late interaction, equal numbers"),
+    ]  # fmt: skip
+    assert tall.bars[1].y - tall.bars[0].y > chart.bars[1].y - chart.bars[0].y
+    assert tall.table.rows[2][0] == long
+    assert ">late interaction, equal numbers</text>" in render_to_string("charts/_intervals.html", {"chart": tall})
+
+
 def test_equal_means_have_a_scale_too() -> None:
     chart = draw_intervals(key="k", title="t", description="d", means=[Mean("a", 0.5, 0.5, 0.5)])
     assert chart is not None
