@@ -23,7 +23,7 @@ class Progress:
         if self._file is None:
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as stored:
+            with self._file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None

@@ -36,7 +36,7 @@ def test_bm25_searches_the_development_documents_alone_and_for_no_more_hits_than
     every, some = (read_development_set(tmp_path, pool) for pool in (0, 3))
     assert list(some.documents) == ["d0", "d3", "d4"]
     found = [
-        [hit.doc_id for hit in search_words(one, tmp_path, tmp_path / "cache", depth)["q1"]]
+        [hit.doc_id for hit in search_words(one, tmp_path, tmp_path / "cache", depth, k1=0.9, b=0.4)["q1"]]
         for one, depth in ((every, 10), (some, 10), (some, 2))
     ]
     assert len(found[0]) == 6 and found[0][:2] == ["d5", "d4"]
