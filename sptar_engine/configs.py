@@ -260,6 +260,10 @@ class TeachConfig(StageConfig):
         choices=("none", "hybrid", "cross_encoder", "likelihood", "self"),
     )  # fmt: skip
     hits: int = option(100, "documents per query that the teacher hybrid puts in order", low=2, high=1000)
+    feedback: int = option(
+        3, "first documents towards which the teacher hybrid moves queries where a first look is not enough; 0 = never",
+        low=0, high=100,
+    )  # fmt: skip
     base: str = _encoder()
     k1: float = option(0.9, "BM25 term saturation", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation", low=0.0, high=1.0)
@@ -368,6 +372,9 @@ class FuseConfig(StageConfig):
     rank_constant: int = option(60, "constant of reciprocal rank fusion", low=1, high=1000)
     weights: int = option(20, "steps between 0 and 1 in which the weight of the dense score is tried", low=2, high=100)
     depth: int = option(1000, "hits of each side that are put together", low=10, high=100_000)
+    feedback: int = option(
+        3, "first documents towards which queries are moved for a second look; 0 = one look", low=0, high=100
+    )
     dev_pool: int = _dev_pool()
     base: str = _encoder()
     max_length: int = _max_length()

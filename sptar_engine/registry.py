@@ -48,13 +48,13 @@ _SPECS = (
     StageSpec("mine", 1, ("prepare",), ("filter", "decisions", "train"), "find hard negatives for the queries"),
     StageSpec(
         "teach",
-        3,
+        4,
         ("prepare",),
         ("mine", "filter", "decisions", "train", "select", "tune"),
         "let a teacher score documents",
     ),
     StageSpec("train", 5, ("prepare",), ("filter", "decisions", "mine", "teach"), "train the retriever"),
-    StageSpec("fuse", 2, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
+    StageSpec("fuse", 3, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
     StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(
         "package", 3, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True

@@ -2,7 +2,8 @@
 
 Reciprocal rank fusion is Cormack, Clarke and Büttcher's (SIGIR 2009). The weighted sum of scores brought to 0 to 1
 is the convex combination that Bruch, Gai and Ingber (arXiv 2210.11934) found better than it once its one weight is
-chosen on a few queries.
+chosen on a few queries. With feedback the dense side searches a second time, by vectors that have moved towards what
+the two found together (`retrieval.feedback`).
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ class Fusion:
     """How a keyword ranking and a dense one become one.
 
     `weight` is that of the dense score, from 0 to 1, for `weighted`; None for `reciprocal_rank`, which has none.
-    `depth` hits of each side count.
+    `depth` hits of each side count. `feedback` says that the dense ranking is that of a second look.
     """
 
     method: str
     weight: float | None
     rank_constant: int
     depth: int
+    feedback: Feedback | None = None
 
     def fuse(self, lexical: Rankings, dense: Rankings, depth: int) -> dict[str, list[Hit]]:
         """The first `depth` hits of each query of `lexical` or `dense`, ordered by (-score, doc_id)."""
@@ -47,6 +49,15 @@ class Fusion:
         else:
             scores = _sum(_scaled(first, 1 - self.weight), _scaled(second, self.weight))
         return (Hit(doc_id, score) for doc_id, score in scores.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A second look of the dense side: vectors move by `rate` towards the first `documents` of `first`, a fusion."""
+
+    first: Fusion
+    documents: int
+    rate: float
 
 
 def candidate_fusions(method: str, weights: int, rank_constant: int, depth: int) -> list[Fusion]:
@@ -70,9 +81,15 @@ def read_fusion(folder: Path) -> Fusion:
     """Read it back. Raises ArtifactError when it is missing or broken."""
     row = read_json(folder / FUSION_FILE)
     try:
-        return Fusion(row["method"], row["weight"], row["rank_constant"], row["depth"])
+        return _fusion(row)
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / FUSION_FILE} is not whole: {error}") from error
+
+
+def _fusion(row: Mapping[str, Any]) -> Fusion:
+    again = row.get("feedback")
+    feedback = Feedback(_fusion(again["first"]), again["documents"], again["rate"]) if again else None
+    return Fusion(row["method"], row["weight"], row["rank_constant"], row["depth"], feedback)
 
 
 def _reciprocal(hits: Sequence[Hit], constant: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from sptar_engine.records import Rankings
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import Vectors, encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.feedback import move_towards
 from sptar_engine.retrieval.kinds import QUERY
 from sptar_engine.retrieval.lexical import LexicalSearcher, build_or_open
 
@@ -75,6 +76,14 @@ class TwoSearches:
 
     def cosines(self, vector: Vectors, doc_ids: Sequence[str]) -> Vectors:
         """Of a query's vector, (dimensions), with some documents, (documents), as `meaning` gives them."""
-        rows = self._vectors[[self._rows[doc_id] for doc_id in doc_ids]]
-        cosines: Vectors = np.einsum("nd,d->n", rows.astype(np.float64), vector.astype(np.float64)).astype(np.float32)
+        rows = self._vectors_of(doc_ids).astype(np.float64)
+        cosines: Vectors = np.einsum("nd,d->n", rows, vector.astype(np.float64)).astype(np.float32)
         return cosines
+
+    def moved(self, vector: Vectors, doc_ids: Sequence[str], rate: float) -> Vectors:
+        """A query's vector, (dimensions), moved towards some documents (`retrieval.feedback`)."""
+        return move_towards(vector, self._vectors_of(doc_ids), rate)
+
+    def _vectors_of(self, doc_ids: Sequence[str]) -> Vectors:
+        vectors: Vectors = self._vectors[[self._rows[doc_id] for doc_id in doc_ids]]
+        return vectors

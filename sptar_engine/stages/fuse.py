@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from sptar_engine.catalog import encoder_folder
 from sptar_engine.configs import FuseConfig
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Rankings
-from sptar_engine.retrieval.fusion import Fusion, candidate_fusions, write_fusion
-from sptar_engine.retrieval.ranking import SearchSpace, open_ranker
+from sptar_engine.retrieval.dense_ranking import DenseRanker
+from sptar_engine.retrieval.fusion import Feedback, Fusion, candidate_fusions, write_fusion
+from sptar_engine.retrieval.hybrid import look_again
+from sptar_engine.retrieval.ranking import SearchSpace
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, read_development_set
 from sptar_engine.training.development_corpus import development_folder, search_words
 
 _MODEL_FOLDER = "model"  # of a training's result
+_RATES = (0.5, 1.0)  # of feedback, that are tried
 
 
 def run(config: FuseConfig, context: StageContext) -> StageOutput:
@@ -33,25 +37,48 @@ def run(config: FuseConfig, context: StageContext) -> StageOutput:
         device=context.device, max_length=config.max_length,
     )  # fmt: skip
     lexical = search_words(development, prepare, context.cache, config.depth, config.k1, config.b)
-    dense = open_ranker("dense", space, model=_model_folder(config, context)).rank(
-        development.queries, config.depth, context.tick
-    )
-    tried = candidate_fusions(config.method, config.weights, config.rank_constant, config.depth)
-    chosen, scores = choose_fusion(tried, lexical, dense, development)
+    ranker = DenseRanker(space, _model_folder(config, context))
+    dense = ranker.rank(development.queries, config.depth, context.tick)
+    candidates = candidate_fusions(config.method, config.weights, config.rank_constant, config.depth)
+    first = try_fusions(candidates, lexical, dense, development)
+    tried = list(first)
+    for rate in _RATES if config.feedback else ():
+        feedback = Feedback(best_of(first).fusion, config.feedback, rate)
+        again = look_again(ranker, development.queries, lexical, dense, feedback, config.depth, context.tick)
+        tried += try_fusions([replace(one, feedback=feedback) for one in candidates], lexical, again, development)
+    best = best_of(tried)
     alone = {name: score_ranking(ranking, development) for name, ranking in (("bm25", lexical), ("dense", dense))}
-    rows = [
-        {"method": one.method, "weight": one.weight, MEASURE: score} for one, score in zip(tried, scores, strict=True)
-    ]
-    write_fusion(context.out_dir, chosen, {**alone, "tried": rows})
-    return StageOutput(summarise(chosen, max(scores), alone))
+    write_fusion(context.out_dir, best.fusion, {**alone, "tried": [one.row() for one in tried]})
+    return StageOutput(summarise(best.fusion, best.score, alone))
 
 
-def choose_fusion(
-    tried: Sequence[Fusion], lexical: Rankings, dense: Rankings, development: DevelopmentSet
-) -> tuple[Fusion, list[float]]:
-    """The fusion of the best held-out score, the first of equals, and the score of each."""
-    scores = [score_ranking(fusion.fuse(lexical, dense, DEPTH), development) for fusion in tried]
-    return tried[scores.index(max(scores))], scores
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A fusion and its nDCG@10 on the held-out queries."""
+
+    fusion: Fusion
+    score: float
+
+    def row(self) -> dict[str, Any]:
+        """What is written of it."""
+        return {
+            "method": self.fusion.method,
+            "weight": self.fusion.weight,
+            "feedback_rate": self.fusion.feedback.rate if self.fusion.feedback else 0.0,
+            MEASURE: self.score,
+        }
+
+
+def try_fusions(
+    fusions: Sequence[Fusion], lexical: Rankings, dense: Rankings, development: DevelopmentSet
+) -> list[Tried]:
+    """Measure each."""
+    return [Tried(fusion, score_ranking(fusion.fuse(lexical, dense, DEPTH), development)) for fusion in fusions]
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """The one of the best score, the first of equals."""
+    return max(tried, key=lambda one: one.score)
 
 
 def score_ranking(rankings: Rankings, development: DevelopmentSet) -> float:
@@ -64,9 +91,13 @@ def summarise(fusion: Fusion, score: float, alone: dict[str, float]) -> dict[str
     how = "Their ranks are put together"
     if fusion.weight is not None:
         how = f"Keyword search counts {1 - fusion.weight:.0%}, the bi-encoder {fusion.weight:.0%}"
+    feedback = fusion.feedback
+    if feedback is not None:
+        how += f", the bi-encoder looking twice, with questions moved towards the first {feedback.documents} found"
     return {
         "method": fusion.method,
         **({} if fusion.weight is None else {"weight": fusion.weight}),
+        "feedback_rate": feedback.rate if feedback else 0.0,
         f"dev_{MEASURE}": score,
         f"dev_{MEASURE}_bm25": alone["bm25"],
         f"dev_{MEASURE}_dense": alone["dense"],

@@ -81,7 +81,7 @@ def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
         prepare, context.cache, base,
         max_length=config.max_length, k1=config.k1, b=config.b, device=context.device, tick=context.tick,
     ) as searches:  # fmt: skip
-        together = learn_together(searches, prepare, config.hits)
+        together = learn_together(searches, prepare, config.hits, config.feedback)
         taught = training_set.queries if together.teaches else {}
         parts = Parts(context.scratch / "lesson")
         rows = lesson_rows(together, searches, taught, own, config.hits, parts, context.tick)
@@ -95,6 +95,7 @@ def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
             "dev_queries": together.dev_queries,
             "weight_cosine": together.weights.cosine,
             "weight_bm25": together.weights.share,
+            "feedback_rate": together.again.rate if together.again else 0.0,
             "queries": len(taught),
             "documents": sum(len(row["doc_ids"]) for row in read_jsonl(context.out_dir / SCORES_FILE)),
             "sentence": together.sentence(len(taught)),

@@ -8,7 +8,7 @@ import pytest
 
 from sptar_engine.errors import ArtifactError
 from sptar_engine.records import Hit
-from sptar_engine.retrieval.fusion import Fusion, candidate_fusions, read_fusion, write_fusion
+from sptar_engine.retrieval.fusion import Feedback, Fusion, candidate_fusions, read_fusion, write_fusion
 
 WORDS = {"q": [Hit("a", 9.0), Hit("b", 5.0), Hit("c", 1.0)]}
 MEANING = {"q": [Hit("b", 0.8), Hit("d", 0.6), Hit("a", 0.4)]}
@@ -58,7 +58,14 @@ def test_candidates_begin_with_the_simplest() -> None:
     assert {one.method for one in candidate_fusions("weighted", 4, 60, 100)} == {"weighted"}
 
 
-@pytest.mark.parametrize("fusion", [Fusion("weighted", 0.35, 60, 1000), Fusion("reciprocal_rank", None, 10, 50)])
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        Fusion("weighted", 0.35, 60, 1000),
+        Fusion("reciprocal_rank", None, 10, 50),
+        Fusion("weighted", 0.8, 60, 1000, Feedback(Fusion("reciprocal_rank", None, 60, 1000), 3, 0.5)),
+    ],
+)
 def test_fusion_is_read_back(fusion, tmp_path) -> None:
     write_fusion(tmp_path, fusion, {"bm25": 0.3})
     assert read_fusion(tmp_path) == fusion

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sptar_engine.errors import Cancelled, InputError
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.evaluation.trec import read_run
 from sptar_engine.records import Hit, Qrels
-from sptar_engine.retrieval.fusion import Fusion, candidate_fusions, read_fusion
+from sptar_engine.retrieval.fusion import Feedback, Fusion, candidate_fusions, read_fusion, write_fusion
 from sptar_engine.stages import evaluate, fuse, prepare
 from sptar_engine.training.development import DevelopmentSet
 
@@ -42,10 +43,13 @@ def test_best_on_the_held_out_queries_is_written(prepared, trained, tiny_encoder
     metrics = fuse.run(config(tiny_encoder), context).metrics
     row = read_json(context.out_dir / "fusion.json")
     tried = row["dev"]["tried"]
-    assert [one["weight"] for one in tried] == [None, 0.5, 0.25, 0.75, 0.0, 1.0]
+    assert [(one["feedback_rate"], one["weight"]) for one in tried] == [
+        (rate, weight) for rate in (0.0, 0.5, 1.0) for weight in (None, 0.5, 0.25, 0.75, 0.0, 1.0)
+    ]
     best = max(one["nDCG@10"] for one in tried)
     first = next(one for one in tried if one["nDCG@10"] == best)
     assert (row["method"], row["weight"]) == (first["method"], first["weight"])
+    assert metrics["feedback_rate"] == (row["feedback"] or {"rate": 0.0})["rate"] == first["feedback_rate"]
     assert metrics["dev_nDCG@10"] == best
     # The weights at the ends are the sides alone.
     assert metrics["dev_nDCG@10_bm25"] == row["dev"]["bm25"]
@@ -108,18 +112,47 @@ def test_files_are_the_same_again_and_the_stage_stops(prepared, tiny_encoder, ma
     assert (first.out_dir / "fusion.json").read_bytes() == (second.out_dir / "fusion.json").read_bytes()
 
 
+def test_second_look_goes_by_the_best_first_one(prepared, tiny_encoder, make_context, monkeypatch) -> None:
+    looks = []
+    look_again = fuse.look_again
+
+    def spy(ranker, queries, lexical, dense, feedback, *rest):
+        looks.append(feedback)
+        return look_again(ranker, queries, lexical, dense, feedback, *rest)
+
+    monkeypatch.setattr(fuse, "look_again", spy)
+    once, twice = (make_context("fuse", {"prepare": prepared}) for _ in range(2))
+    fuse.run(config(tiny_encoder, feedback=0), once)
+    assert not looks and read_json(once.out_dir / "fusion.json")["feedback"] is None
+    fuse.run(config(tiny_encoder, feedback=2), twice)
+    assert looks == [Feedback(read_fusion(once.out_dir), 2, rate) for rate in (0.5, 1.0)]
+
+
+def test_evaluation_looks_as_often_as_the_fusion_says(prepared, tiny_encoder, make_context) -> None:
+    runs = []
+    first = Fusion("weighted", 0.5, 60, 100)
+    for fusion in (first, replace(first, feedback=Feedback(first, 2, 1.0))):
+        fused, context = make_context("fuse", {}), make_context("evaluate", {"prepare": prepared})
+        write_fusion(fused.out_dir, fusion, {})
+        context.inputs["fuse"] = fused.out_dir
+        evaluate.run(EvaluateConfig(retriever="hybrid", base=str(tiny_encoder)), context)
+        runs.append(read_run(context.out_dir / "run.trec"))
+    assert runs[0].keys() == runs[1].keys() and runs[0] != runs[1]
+
+
 def test_of_equal_ones_the_simplest_is_chosen() -> None:
     development = DevelopmentSet({"q": "a"}, Qrels({"q": {"a": 1}}), {"a": "a", "b": "b"})
     both_right = {"q": [Hit("a", 2.0), Hit("b", 1.0)]}
     tried = candidate_fusions("chosen", 4, 60, 10)
-    assert fuse.choose_fusion(tried, both_right, both_right, development)[0].method == "reciprocal_rank"
+    best = fuse.best_of(fuse.try_fusions(tried, both_right, both_right, development))
+    assert best.fusion.method == "reciprocal_rank" and best.fusion.feedback is None
     wrong = {"q": [Hit("b", 2.0), Hit("a", 1.0)]}
     weighted = candidate_fusions("weighted", 4, 60, 10)
     # With equal shares the two tie, and the tie falls to "a", which is right.
-    assert fuse.choose_fusion(weighted, wrong, both_right, development)[0].weight == 0.5
-    chosen, scores = fuse.choose_fusion(weighted[1:], wrong, both_right, development)
-    assert chosen.weight == 0.75
-    assert scores == pytest.approx([1 / math.log2(3), 1.0, 1 / math.log2(3), 1.0])
+    assert fuse.best_of(fuse.try_fusions(weighted, wrong, both_right, development)).fusion.weight == 0.5
+    measured = fuse.try_fusions(weighted[1:], wrong, both_right, development)
+    assert fuse.best_of(measured).fusion.weight == 0.75
+    assert [one.score for one in measured] == pytest.approx([1 / math.log2(3), 1.0, 1 / math.log2(3), 1.0])
 
 
 def test_sentence_reads_the_choice() -> None:
@@ -128,3 +161,8 @@ def test_sentence_reads_the_choice() -> None:
     assert by_rank.startswith("Their ranks are put together: nDCG@10 0.500 on the held-out questions")
     by_score = fuse.summarise(Fusion("weighted", 0.7, 60, 10), 0.5, alone)["sentence"]
     assert by_score.startswith("Keyword search counts 30%, the bi-encoder 70%: ")
+    twice = replace(first := Fusion("weighted", 0.7, 60, 10), feedback=Feedback(first, 3, 0.5))
+    assert fuse.summarise(twice, 0.5, alone)["sentence"].startswith(
+        "Keyword search counts 30%, the bi-encoder 70%, the bi-encoder looking twice, with questions moved towards the "
+        "first 3 found: nDCG@10 0.500"
+    )
