@@ -55,7 +55,8 @@ def _check_models(steps: Sequence[Step]) -> None:
 def _check_same(steps: Sequence[Step], option: str, stages: Sequence[str]) -> None:
     values: dict[str, set[Value]] = {}
     for step in steps:
-        if step.stage in stages and option not in step.config.idle and not _is_of_a_language_model(step):
+        is_held = option not in step.config.idle and not (option == "max_length" and _is_of_a_language_model(step))
+        if step.stage in stages and is_held:
             values.setdefault(step.stage, set()).add(getattr(step.config, option))
     held = [stage for stage in stages if stage in values]
     for stage in held[:-1]:

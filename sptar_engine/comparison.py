@@ -15,6 +15,7 @@ from sptar_engine.arms import ARMS, FAMILIES, cell, read_cell
 from sptar_engine.artifacts import read_json
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.baselines import settle
+from sptar_engine.training.pairs import WRITTEN, count_pairs
 
 _DECIDING = "nDCG@10"
 _DEV = f"dev_{_DECIDING}"
@@ -148,6 +149,6 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         if row["stage"] == "teach" and row["metrics"].get("teaches") is False:
             yield f"{row['step']}: {row['metrics'].get('sentence', 'the teacher was not fit to teach')}"
-        written = any(row["metrics"].get(f"{kind}_pairs", 0) for kind in ("weak", "accepted", "edited"))
-        if row["stage"] == _TRAINING and "filter" in row.get("inputs", {}) and not written:
+        is_training = row["stage"] == _TRAINING and "filter" in row.get("inputs", {})
+        if is_training and not count_pairs(row["metrics"], WRITTEN):
             yield f"{row['step']}: no weak query was kept, so it learned from the labelled pairs alone."

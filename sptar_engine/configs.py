@@ -408,7 +408,9 @@ class PackageConfig(StageConfig):
     """Make the archive that a user downloads."""
 
     STAGE: ClassVar[str] = "package"
-    name: str = option("retriever", "name of the folder inside the archive")
+    name: str = option(
+        "retriever", "name of the folder inside the archive; families other than the bi-encoder add theirs"
+    )
     language_model: str = option("smollm2-135m-instruct", "language model named in the card", model="language_model")
     base: str = _encoder()
 

@@ -175,4 +175,10 @@ def packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig]) -> Step
     name = cell(arm.name, family)
     inputs = {"prepare": "prepare", "train": f"train.{name}", "evaluate": f"evaluate.{name}"}
     inputs |= ({"tune": "tune"} if arm.tunes else {}) | ({"filter": f"filter.{arm.name}"} if arm.generates else {})
-    return Step(f"package.{name}", "package", configs["package"], inputs, (arm.name,), family)
+    named = changed(configs["package"], name=_folder(str(setting(configs, "package.name")), family))
+    return Step(f"package.{name}", "package", named, inputs, (arm.name,), family)
+
+
+def _folder(name: str, family: str) -> str:
+    """The folder inside of the archive: two families that are unpacked in one place do not meet."""
+    return name if family == BI_ENCODER else f"{name}-{family.replace('_', '-')}"

@@ -93,7 +93,10 @@ def summarise(fusion: Fusion, score: float, alone: dict[str, float]) -> dict[str
         how = f"Keyword search counts {1 - fusion.weight:.0%}, the bi-encoder {fusion.weight:.0%}"
     feedback = fusion.feedback
     if feedback is not None:
-        how += f", the bi-encoder looking twice, with questions moved towards the first {feedback.documents} found"
+        how += (
+            "; the bi-encoder searches twice, the second time with the question moved towards the first "
+            f"{feedback.documents} documents found"
+        )
     return {
         "method": fusion.method,
         **({} if fusion.weight is None else {"weight": fusion.weight}),

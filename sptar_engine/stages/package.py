@@ -20,10 +20,10 @@ from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write
 from sptar_engine.packaging.usage import USAGES
 from sptar_engine.retrieval.kinds import has_two_towers
 from sptar_engine.stage import StageContext, StageOutput
+from sptar_engine.training.pairs import WRITTEN, count_pairs
 
 _STEPS = ("prepare", "tune", "filter", "train")
 _LOADS = ("sentence-transformers", "transformers", "tokenizers", "torch", "safetensors", "numpy", "huggingface_hub")
-_WRITTEN = ("weak_pairs", "accepted_pairs", "edited_pairs")  # of a training: as written, and after a person's look
 _MACHINE_SETTINGS = frozenset({"threads"})  # say how it was computed, not what
 
 
@@ -78,7 +78,7 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
         test_queries=max(map(len, per_query.values())),
         measured=measure(per_query),
         sources=_sources(
-            config, context.models, writes="filter" in results and _has_written_queries(training["metrics"])
+            config, context.models, writes="filter" in results and count_pairs(training["metrics"], WRITTEN) > 0
         ),
         steps=[make_step(stage, result, context.models) for stage, result in results.items()],
         trained_with=training["versions"],
@@ -115,11 +115,6 @@ def _example(family: str) -> str:
 def _has_module(model: Path, kind: str) -> bool:
     """Whether a model has a layer of a class: a sparse one a head for words, one of token vectors a projection."""
     return any(kind in str(module.get("type", "")) for module in read_json(model / "modules.json"))
-
-
-def _has_written_queries(metrics: Mapping[str, Any]) -> bool:
-    """Whether a training had any query that a language model wrote: a filter may have kept none of them."""
-    return any(metrics.get(name, 0) for name in _WRITTEN)
 
 
 def _sources(config: PackageConfig, models: Path, *, writes: bool) -> list[Source]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sptar_engine.artifacts import read_jsonl
 from sptar_engine.data.beir import find_documents, read_qrels
@@ -19,9 +20,16 @@ from sptar_engine.records import Qrels, SeedPair, WeakPair
 from sptar_engine.training.decisions import ACCEPT, EDIT, REJECT, Decision, read_decisions
 
 SEED, WEAK, ACCEPTED, EDITED = "seed", "weak", "accepted", "edited"
+WRITTEN = (WEAK, ACCEPTED, EDITED)
+"""The kinds of pairs whose query a language model wrote; of the last two a person has seen it."""
 
 Positives = Mapping[str, AbstractSet[int]]
 """By query key, the keys of all documents known to be relevant."""
+
+
+def count_pairs(metrics: Mapping[str, Any], kinds: Iterable[str]) -> int:
+    """Pairs of these kinds among those that a training learned from, by its numbers."""
+    return sum(int(metrics.get(f"{kind}_pairs", 0)) for kind in kinds)
 
 
 def query_key(text: str) -> str:

@@ -129,6 +129,8 @@ def test_baselines_come_before_anything_slow_and_the_grid_is_filled_family_by_fa
     order = [step.step_id for step in steps]
     assert order[:3] == ["prepare", "evaluate.bm25", "evaluate.zero_shot"]
     assert order[-2:] == ["package.sptar", "package.sptar/late_interaction"]
+    # Unpacked in one place, they do not meet.
+    assert [values(step)["name"] for step in steps[-2:]] == ["retriever", "retriever-late-interaction"]
 
 
 def test_hybrids_are_made_of_the_bi_encoder_and_stand_against_the_untrained_hybrid() -> None:
@@ -335,3 +337,6 @@ def test_language_model_that_teaches_reads_documents_as_it_writes_not_as_a_retri
     assert plan(("sptar",), merge(taught_by("likelihood"), {"teach": {"max_length": 64}}))
     with pytest.raises(ConfigError, match=r"teach\.max_length"):
         plan(("sptar",), merge(taught_by("cross_encoder"), {"teach": {"max_length": 64}}))
+    # The hits that it is examined on are found as everywhere else.
+    with pytest.raises(ConfigError, match=r"teach\.k1"):
+        plan(("sptar",), merge(taught_by("likelihood"), {"teach": {"k1": 2.0}}))

@@ -150,11 +150,15 @@ def package_of(experiment: Experiment, family: str = "") -> StageRun | None:
 
 
 def file_name(stage: StageRun, name: str) -> str:
-    """What the file of a packed search model is called when it is sent: of several families no two are alike."""
-    if stage.family in ("", BI_ENCODER):
-        return name
+    """What the file of a packed search model is called when it is sent: of several families no two are alike.
+
+    The engine names archives so by now; those of older experiments are all called the same.
+    """
     stem, dot, ending = name.rpartition(".")
-    return f"{stem}-{stage.family.replace('_', '-')}{dot}{ending}"
+    of_family = f"-{stage.family.replace('_', '-')}"
+    if stage.family in ("", BI_ENCODER) or stem.endswith(of_family):
+        return name
+    return f"{stem}{of_family}{dot}{ending}"
 
 
 def packed_arm(sources: Sources) -> str:

@@ -35,7 +35,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The data of an experiment that would start now. `counts` is as Experiment.counts."""
+    """The data of an experiment that would start now.
+
+    `counts` is as Experiment.counts, but for `pool`: which documents stay without a training label is known once the
+    examples are split, which the start does.
+    """
 
     counts: Mapping[str, int]
     remarks: list[Remark]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db.models import BooleanField, Case, Count, Exists, OuterRef, QuerySet, Value, When
 
 from sptar_engine.steps import DECISIONS
+from sptar_engine.training.pairs import SEED, WRITTEN, count_pairs
 from webapp.models import Change, Document, Experiment, Project, StageRun, State, Verdict, WeakQuery
 from webapp.selectors.questions import USABLE, kept_by
 from webapp.selectors.review_batches import Batch
@@ -21,7 +22,6 @@ WANTED = (Verdict.ACCEPT, Verdict.EDIT)
 DECIDED = (Verdict.ACCEPT, Verdict.REJECT, Verdict.EDIT)
 """Verdicts that change a training."""
 
-_KINDS = ("seed", "weak", "accepted", "edited")  # of pairs, as sptar_engine.training.pairs counts them
 _RETRAINED = 5  # experiments with verdicts that are listed
 
 
@@ -211,7 +211,7 @@ def _trained(train: StageRun, base: StageRun | None) -> str:
 
 
 def _pairs(train: StageRun) -> int:
-    return sum(int(train.metrics.get(f"{kind}_pairs", 0)) for kind in _KINDS)
+    return count_pairs(train.metrics, (SEED, *WRITTEN))
 
 
 def _counts(batch: Batch) -> Counter[tuple[str, bool]]:
