@@ -163,6 +163,6 @@ def test_sentence_reads_the_choice() -> None:
     assert by_score.startswith("Keyword search counts 30%, the bi-encoder 70%: ")
     twice = replace(first := Fusion("weighted", 0.7, 60, 10), feedback=Feedback(first, 3, 0.5))
     assert fuse.summarise(twice, 0.5, alone)["sentence"].startswith(
-        "Keyword search counts 30%, the bi-encoder 70%; the bi-encoder searches twice, the second time with the question "
-        "moved towards the first 3 documents found: nDCG@10 0.500"
+        "Keyword search counts 30%, the bi-encoder 70%; the bi-encoder searches twice, the second time with the "
+        "question moved towards the first 3 documents found: nDCG@10 0.500"
     )
