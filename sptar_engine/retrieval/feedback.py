@@ -1,7 +1,7 @@
 """Feedback without a person: a query's vector moves towards the documents that are found first for it.
 
 Rocchio's method (1971) on dense vectors, which Li et al. (arXiv 2108.11044) found to help retrievers as it helps BM25:
-what the first documents have in common is most of the time what the query is about.
+what the first documents have in common is most of the time what the query is about. Light: no tensor library.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sptar_engine.retrieval.dense import Vectors
+Vectors = NDArray[np.float32]
 
 _TINY = 1e-12  # below any length that means something
 

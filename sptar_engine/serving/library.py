@@ -11,7 +11,8 @@ from pathlib import Path
 from sptar_engine.artifacts import sha256_json
 from sptar_engine.catalog import ENCODER, describe, entries
 from sptar_engine.data.beir import CORPUS_FILE
-from sptar_engine.errors import SptarError
+from sptar_engine.errors import ArtifactError, SptarError
+from sptar_engine.retrieval.fusion import Fusion, read_fusion
 from sptar_engine.retrieval.kinds import BI_ENCODER, model_type
 from sptar_engine.serving.wire import Refusal
 
@@ -81,6 +82,16 @@ class Library:
             self._known = {}
         self._known[str(name)] = (time.monotonic(), found)
         return found
+
+    def fusion(self, folder: str) -> Fusion:
+        """How two searches are put together, by the folder of a finished fuse step.
+
+        Raises Refusal for one that lies elsewhere or has none.
+        """
+        try:
+            return read_fusion(self._inside(folder))
+        except ArtifactError as error:
+            raise Refusal("refused", "How these two searches are put together is not on the disk any more.") from error
 
     def _look_up(self, name: object) -> EncoderName:
         parts = _NAME.fullmatch(name) if isinstance(name, str) and "\0" not in name else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from sptar_engine.artifacts import read_json
 from sptar_engine.records import Hit
+from sptar_engine.retrieval.feedback import move_towards
 from sptar_engine.retrieval.reordering import reorder
 from sptar_engine.serving import making
 from sptar_engine.serving.backends import Backends
@@ -84,7 +85,7 @@ class Service:
         """With `look` a search that is not ready is refused and nothing begins to be built for it."""
         start = time.perf_counter()
         corpus, retriever = self._corpus(request), request.text("retriever", BM25)
-        search = self._search_for(retriever)
+        search = self._by_both if request.text("fusion", "") else self._search_for(retriever)
         hits = [(hit.doc_id, hit.score) for hit in search(request, corpus, retriever)]
         return {"hits": hits, "milliseconds": round(1000 * (time.perf_counter() - start), 1)}
 
@@ -110,6 +111,28 @@ class Service:
             vectors = self._stock.read(name, retriever, corpus.vectors)
             query = self._stock.encoders.soon(encoder, _LOADING).query(text)
             return nearest(vectors, query, corpus.ids, depth)
+
+    def _by_both(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
+        """BM25 and an encoder put together as the `fusion` of a finished fuse step says."""
+        text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
+        k1, b = request.number("k1", _K1, 100), request.number("b", _B, 1)
+        fusion = self._stock.library.fusion(request.text("fusion"))
+        begin = not request.flag("look")
+        encoder = self._stock.require_encoder(name, retriever, begin=begin)
+        self._stock.require(name, BM25, begin=begin)
+        if not text.strip():
+            self._stock.encoders.begin(encoder)  # somebody is about to type
+            return []
+        with self._stock.corpora.using(name) as corpus:
+            words = self._stock.read(name, BM25, lambda folder: corpus.search(text, fusion.depth, k1, b))
+            vectors = self._stock.read(name, retriever, corpus.vectors)
+            query = self._stock.encoders.soon(encoder, _LOADING).query(text)
+            meaning = nearest(vectors, query, corpus.ids, fusion.depth)
+            if (again := fusion.feedback) is not None:
+                found = again.first.fuse({text: words}, {text: meaning}, again.documents)[text]
+                query = move_towards(query, vectors[[corpus.rows[hit.doc_id] for hit in found]], again.rate)
+                meaning = nearest(vectors, query, corpus.ids, fusion.depth)
+        return fusion.fuse({text: words}, {text: meaning}, depth)[text]
 
     def _by_reading(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
         """BM25's first hits in the order of a model that reads them, then its others."""

@@ -92,15 +92,19 @@ def find(
     depth: int = 20,
     k1: float | None = None,
     b: float | None = None,
+    fusion: str = "",
     begin: bool = True,
 ) -> Found:
     """Search. `retriever` is BM25, BASE, another encoder of the catalogue or the folder of a trained one.
 
     One that has no single vector of a text (late interaction, say) puts BM25's first hits in order. An encoder reads
-    256 tokens of a text; `NAME:128` reads 128. `k1` and `b` are BM25's. What is not there yet begins
-    to be built, unless `begin` is False. Raises SearchUnavailable.
+    256 tokens of a text; `NAME:128` reads 128. `k1` and `b` are BM25's. With `fusion`, the folder of a finished fuse
+    step, an encoder and BM25 are put together. What is not there yet begins to be built, unless `begin` is False.
+    Raises SearchUnavailable.
     """
     chosen: dict[str, Any] = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}
+    if fusion:
+        chosen["fusion"] = fusion
     if not begin:
         chosen["look"] = True
     answer = _ask("search", corpus, text=text, retriever=retriever, depth=depth, **chosen)

@@ -19,6 +19,7 @@ COLUMNS = (BM25, BEFORE, AFTER)
 DEPTH = 100
 """Documents of each search that are looked through for where one stood before."""
 
+_Options = frozenset[tuple[str, Any]]
 _PATIENT = 1.5  # seconds that the page waits for a search; a slower one comes by itself when it is there
 _POOL = ThreadPoolExecutor(12, thread_name_prefix="playground")
 """Asks the search service, never the database: three questions a page, each with its own time limits."""
@@ -41,11 +42,11 @@ def searches_of(model: TrainedModel | None) -> dict[str, dict[str, Any] | None]:
     # Keyword search is ready within seconds, so a look may begin it; encoding takes hours, and a person decides.
     if model is None:
         return {BM25: {"retriever": client.BM25}, BEFORE: {"retriever": client.BASE, "begin": False}, AFTER: None}
-    is_there = model.searches_as_before or model.folder.is_dir()
+    is_there = all(folder.is_dir() for folder in model.needed)
     return {
         BM25: {"retriever": client.BM25},
         BEFORE: {"retriever": model.before, "begin": False},
-        AFTER: {"retriever": model.after, "begin": False} if is_there else None,
+        AFTER: {"retriever": model.after, "begin": False, **model.put_together} if is_there else None,
     }
 
 
@@ -55,13 +56,16 @@ def search(project: Project, text: str, wanted: Mapping[str, dict[str, Any] | No
     if corpus is None:
         return {key: Outcome("absent", problem="There are no documents yet.") for key in wanted}
     corpus.project = project  # else the threads would ask the database for it
-    asked: dict[str, Future[Outcome]] = {}
+    asked: dict[_Options, Future[Outcome]] = {}
     for options in wanted.values():
-        if options is not None and options["retriever"] not in asked:
-            asked[options["retriever"]] = _POOL.submit(partial(_ask, corpus, text, options))
-    return {
-        key: _MISSING if options is None else _taken(asked[options["retriever"]]) for key, options in wanted.items()
-    }
+        if options is not None and _same(options) not in asked:
+            asked[_same(options)] = _POOL.submit(partial(_ask, corpus, text, options))
+    return {key: _MISSING if options is None else _taken(asked[_same(options)]) for key, options in wanted.items()}
+
+
+def _same(options: Mapping[str, Any]) -> _Options:
+    """What is the same for options that ask for the same."""
+    return frozenset(options.items())
 
 
 def _ask(corpus: Corpus, text: str, options: Mapping[str, Any]) -> Outcome:

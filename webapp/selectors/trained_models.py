@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, cell, read_cell
+from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, HYBRID, cell, read_cell
 from sptar_engine.serving.library import MAX_LENGTH
 from webapp.cells import is_trained
 from webapp.models import Experiment, Project, StageRun, State
@@ -19,9 +19,9 @@ from webapp.selectors.words import arm_name, is_teacher
 
 LISTED = 50
 """Trained models that a page offers, the newest first."""
-_VECTORS = frozenset({BI_ENCODER, "adapter"})  # families whose models turn a text into one vector
+_VECTORS = frozenset({BI_ENCODER, "adapter", HYBRID})  # families whose models turn a text into one vector
 _TURN = r"\.(first|[0-9]+)$"  # ends the id of a first round and of a repeat (webapp.selectors.words.turn_of)
-_READ = 6  # as many rows for each that is listed: beside every result there is at most one training of a teacher
+_READ = 6  # as many rows for each that is listed: beside a result there are a hybrid and a training of a teacher
 _FOLDER = "model"  # within a train stage's result (sptar_engine.stages.train)
 
 
@@ -39,6 +39,8 @@ class TrainedModel:
 
     Arms that learn from the same share one training, which is a model of each of them.
     """
+    fusion: StageRun | None = None
+    """Of a hybrid, the step that chose how keyword search and this model are put together."""
 
     @property
     def experiment(self) -> Experiment:
@@ -48,7 +50,7 @@ class TrainedModel:
     @property
     def family(self) -> str:
         """What kind of search model it is."""
-        return self.stage.family or BI_ENCODER
+        return HYBRID if self.fusion else self.stage.family or BI_ENCODER
 
     @property
     def reads(self) -> bool:
@@ -66,12 +68,34 @@ class TrainedModel:
 
         Untrained weights in another kind of search model (late interaction, say) are another search all the same.
         """
+        return self._keeps_untrained and self.fusion is None
+
+    @property
+    def _keeps_untrained(self) -> bool:
         return bool(self.stage.metrics.get("kept_untrained")) and not self.reads
 
     @property
     def folder(self) -> Path:
         """Where sentence-transformers loads it from."""
-        return store_folder(self.experiment.project) / "stages" / self.stage.folder / _FOLDER
+        return self._stages / self.stage.folder / _FOLDER
+
+    @property
+    def needed(self) -> list[Path]:
+        """The folders without which it cannot be tried."""
+        model = [] if self._keeps_untrained else [self.folder]
+        return [*model, *([self._stages / self.fusion.folder] if self.fusion else [])]
+
+    @property
+    def put_together(self) -> dict[str, Any]:
+        """What the search service is told of a hybrid besides the model."""
+        if self.fusion is None:
+            return {}
+        words = {name: self.fusion.config[name] for name in ("k1", "b") if name in self.fusion.config}
+        return {"fusion": str(self._stages / self.fusion.folder), **words}
+
+    @property
+    def _stages(self) -> Path:
+        return store_folder(self.experiment.project) / "stages"
 
     @property
     def before(self) -> str:
@@ -82,7 +106,7 @@ class TrainedModel:
     @property
     def after(self) -> str:
         """What the search service calls the trained model. One with the untrained weights needs no index of its own."""
-        return self.before if self.searches_as_before else _reading(str(self.folder), self.stage.config)
+        return self.before if self._keeps_untrained else _reading(str(self.folder), self.stage.config)
 
     @property
     def searches(self) -> list[str]:
@@ -98,8 +122,15 @@ def trained_models(project: Project) -> list[TrainedModel]:
     """
     rows = _firsts().filter(experiment__project=project, variant="").annotate(is_point=~Q(experiment__series=""))
     rows = rows.select_related("experiment").order_by("is_point", "-experiment__number", "-position")
-    found = [row for row in rows.defer(*_UNREAD)[: _READ * LISTED] if not is_teacher(row)]
-    read = [TrainedModel(_with(project, row), name) for row in found for name in _cells(row)]
+    found = [_with(project, row) for row in rows.defer(*_UNREAD)[: _READ * LISTED] if not is_teacher(row)]
+    trained = {(row.experiment_id, row.step_id): row for row in found if row.stage == "train"}
+    read = [TrainedModel(row, name) for row in trained.values() for name in _cells(row)]
+    read += [
+        TrainedModel(trained[key], name, row)
+        for row in found
+        if row.stage == "fuse" and (key := (row.experiment_id, row.inputs.get("train", ""))) in trained
+        for name in _cells(row)
+    ]
     read.sort(key=lambda one: (bool(one.experiment.series), -one.experiment.number, *_place(one)))
     return read[:LISTED]
 
@@ -109,11 +140,14 @@ def find_model(experiment: Experiment, arm: str) -> TrainedModel:
     if not is_trained(arm):
         raise NotTrainedError(f"“{arm[:40]}” trains no search model.")
     rows = _firsts().filter(experiment=experiment, variant=read_cell(arm).variant)
-    rows = rows.select_related("experiment", "experiment__project").order_by("position")
-    row = next((row for row in rows if arm in _cells(row)), None)
+    found = list(rows.select_related("experiment", "experiment__project").order_by("position"))
+    row = next((row for row in found if arm in _cells(row)), None)
+    fusion = row if row is not None and row.stage == "fuse" else None
+    if fusion is not None:
+        row = next((row for row in found if row.step_id == fusion.inputs.get("train")), None)
     if row is None:
         raise NotTrainedError(f"“{arm_name(arm)}” of experiment {experiment.number} is not trained yet.")
-    return TrainedModel(row, arm)
+    return TrainedModel(row, arm, fusion)
 
 
 def trained_model(experiment: Experiment, arm: str) -> Path:
@@ -131,12 +165,19 @@ def _reading(retriever: str, config: dict[str, Any]) -> str:
 
 
 def _firsts() -> QuerySet[StageRun]:
-    """Trainings that are done, of several repeats the first, without those rounds that only make the own teacher."""
-    return StageRun.objects.filter(stage="train", state=State.DONE).exclude(folder="").exclude(step_id__regex=_TURN)
+    """Trainings and hybrids of them that are done, of several repeats the first.
+
+    Without those rounds that only make the own teacher.
+    """
+    return (
+        StageRun.objects.filter(stage__in=("train", "fuse"), state=State.DONE)
+        .exclude(folder="")
+        .exclude(step_id__regex=_TURN)
+    )
 
 
 def _cells(row: StageRun) -> list[str]:
-    """The cells that a training is the model of: one of each arm that shares it."""
+    """The cells that a training, or a hybrid of one, is the model of: one of each arm that shares it."""
     return [cell(arm, row.family, row.variant) for arm in row.arms]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from sptar_engine.errors import InputError
+from sptar_engine.records import Hit
+from sptar_engine.retrieval.fusion import Feedback, Fusion, write_fusion
 from sptar_engine.serving import corpora as corpora_module
 from sptar_engine.serving.wire import Refusal
 from tests.engine.serving.stand_ins import SubjectModel, WordSearcher, build_words, subject_texts, write_corpus
@@ -115,6 +117,59 @@ def test_hits_beyond_those_that_are_read_keep_their_order(start, monkeypatch) ->
     hits = [doc_id for doc_id, _ in running.ask("search", text="wing", retriever=name, depth=8)["hits"]]
     assert set(hits[:3]) == set(found[:3])
     assert hits[3:] == found[3:]
+
+
+def test_hybrid_is_both_searches_put_together(start) -> None:
+    running = start()
+    fusion = Fusion("weighted", 0.7, 60, 40)
+    folder = fused(running.root, fusion)
+    asked = {"text": "wing number3", "retriever": "base", "depth": 40}
+    no = refused(lambda: running.ask("search", **asked, fusion=folder, look=True))
+    assert (no.reason, running.send({"do": "status"})["builds"]) == ("absent", [])
+    running.ready("base")
+    no = refused(lambda: running.ask("search", **asked, fusion=folder, look=True))
+    assert "The index of these documents has not been built yet." in str(no)
+    running.ready("bm25")
+    hits = running.ask("search", **asked, fusion=folder, k1=2.0)["hits"]
+    words = running.ask("search", text=asked["text"], depth=40, k1=2.0)["hits"]
+    meaning = running.ask("search", **asked)["hits"]
+    assert hits == put_together(fusion, words, meaning)
+    assert running.ask("search", text=" ", retriever="base", fusion=folder)["hits"] == []
+
+
+def test_hybrid_looks_twice_where_its_fusion_says_so(start) -> None:
+    running = start()
+    running.ready("base", "bm25")
+    first = Fusion("weighted", 0.0, 60, 64)  # BM25 alone says where the vector moves
+    folders = [fused(running.root / name, fusion) for name, fusion in (
+        ("near", Fusion("weighted", 1.0, 60, 64, Feedback(first, 1, 50.0))), ("once", Fusion("weighted", 1.0, 60, 64)),
+    )]  # fmt: skip
+    twice, once = (running.ask("search", text="wing number5", retriever="base", fusion=one)["hits"] for one in folders)
+    own = running.ask("search", text="wing number5", depth=1)["hits"][0][0]
+    # Moved nearly all the way to the document that BM25 puts first.
+    assert own in [doc_id for doc_id, score in twice if score == twice[0][1]]
+    assert own not in [doc_id for doc_id, score in once if score == once[0][1]]
+
+
+@pytest.mark.parametrize("place", ["gone", "/etc"])
+def test_hybrid_without_a_fusion_on_the_disk_is_refused(start, place: str) -> None:
+    running = start()
+    running.ready("base", "bm25")
+    name = str(running.root / place)
+    assert refused(lambda: running.ask("search", text="wing", retriever="base", fusion=name)).reason == "refused"
+
+
+def fused(folder: Path, fusion: Fusion) -> str:
+    """The folder of a finished fuse step."""
+    folder.mkdir(exist_ok=True)
+    write_fusion(folder, fusion, {})
+    return str(folder)
+
+
+def put_together(fusion: Fusion, words: list[Any], meaning: list[Any]) -> list[Any]:
+    """As `search` answers."""
+    sides = ({"q": [Hit(*hit) for hit in hits]} for hits in (words, meaning))
+    return [[hit.doc_id, hit.score] for hit in fusion.fuse(*sides, 40)["q"]]
 
 
 def test_a_look_begins_nothing(start) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from webapp.models import Errand, Experiment, StageRun
+from webapp.models import Errand, Experiment, StageRun, State
+from webapp.places import store_folder
 from webapp.selectors.playground_choice import choice_of
+from webapp.selectors.playground_searches import searches_of
 from webapp.selectors.trained_models import NotTrainedError, find_model, trained_model, trained_models
 from webapp.services import model_indexes
 
@@ -15,16 +17,47 @@ FAMILIES = ("bi_encoder", "late_interaction", "adapter", "hybrid")
 
 @pytest.fixture
 def gridded(make_experiment):
-    """Experiment 1 with four families, of which three are trained."""
+    """Experiment 1 with four families, of which three are trained and the hybrid is made of one of these."""
     return make_experiment(families=FAMILIES)
 
 
 def test_each_family_is_listed_behind_the_bi_encoder(project, gridded) -> None:
     assert [(one.arm, one.reads) for one in trained_models(project)] == [
-        ("sptar", False), ("sptar/late_interaction", True), ("sptar/adapter", False),
+        ("sptar", False), ("sptar/late_interaction", True), ("sptar/adapter", False), ("sptar/hybrid", False),
         ("seeds_only", False), ("seeds_only/late_interaction", True), ("seeds_only/adapter", False),
+        ("seeds_only/hybrid", False),
     ]  # fmt: skip
     assert trained_models(project)[2].name == "Tuned question writer (SPTAR), adapter, experiment 1"
+
+
+def test_a_hybrid_is_searched_by_its_bi_encoder_and_what_its_fusion_says(project, gridded) -> None:
+    plain, hybrid = (find_model(gridded, arm) for arm in ("sptar", "sptar/hybrid"))
+    assert (hybrid.family, hybrid.stage, hybrid.searches) == ("hybrid", plain.stage, plain.searches)
+    assert hybrid.name == "Tuned question writer (SPTAR), hybrid, experiment 1"
+    step = gridded.stages.get(step_id="fuse.sptar/hybrid")
+    folder = store_folder(project) / "stages" / step.folder
+    assert searches_of(hybrid)["after"] is None  # what its fusion says is not on the disk
+    folder.mkdir()
+    asked = {"retriever": plain.after, "begin": False, "fusion": str(folder), "k1": 0.9, "b": 0.4}
+    assert searches_of(hybrid)["after"] == asked
+    assert searches_of(hybrid)["before"] == searches_of(plain)["before"]
+    assert choice_of(project, {"model": "1.sptar/hybrid"}).model == hybrid == trained_models(project)[3]
+
+
+def test_a_hybrid_of_an_untrained_model_is_a_search_of_its_own(project, gridded) -> None:
+    gridded.stages.filter(step_id="train.sptar").update(metrics={"kept_untrained": True})
+    plain, hybrid = (find_model(gridded, arm) for arm in ("sptar", "sptar/hybrid"))
+    assert plain.searches_as_before and not hybrid.searches_as_before
+    (store_folder(project) / "stages" / gridded.stages.get(step_id="fuse.sptar/hybrid").folder).mkdir()
+    asked = searches_of(hybrid)
+    assert asked["before"]["retriever"] == asked["after"]["retriever"] and asked["before"] != asked["after"]
+
+
+def test_a_hybrid_that_is_not_put_together_yet_is_not_offered(project, gridded) -> None:
+    gridded.stages.filter(step_id="fuse.sptar/hybrid").update(state=State.RUNNING)
+    assert "sptar/hybrid" not in [one.arm for one in trained_models(project)]
+    with pytest.raises(NotTrainedError, match="not trained yet"):
+        find_model(gridded, "sptar/hybrid")
 
 
 def test_what_only_teaches_and_first_rounds_are_not_listed(project, make_experiment) -> None:
