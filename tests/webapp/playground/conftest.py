@@ -78,17 +78,24 @@ def model(experiment: Experiment) -> TrainedModel:
 
 
 class FakeSearch:
-    """Rankings by retriever; `says` holds what is raised instead. Folders of models are found under `after`."""
+    """Rankings by retriever; `says` holds what is raised instead. Folders of models are found under `after`.
+
+    What is asked for together with keyword search is found under `hybrid`.
+    """
 
     def __init__(self) -> None:
         self.rankings = {"bm25": ["d1", "d2", "d3"], "base": ["d3", "d4", "d1"], "after": ["d4", "d3", "d9"]}
+        self.rankings["hybrid"] = ["d7", "d1"]
         self.says: dict[str, SearchUnavailable] = {}
         self.asked: list[tuple[str, str, bool]] = []
         self.prepared: list[str] = []
 
-    def find(self, corpus: Corpus, text: str, *, retriever: str, depth: int, begin: bool = True) -> Found:
+    def find(
+        self, corpus: Corpus, text: str, *, retriever: str, depth: int, begin: bool = True, fusion: str = "",
+        **words: float,
+    ) -> Found:  # fmt: skip
         self.asked.append((retriever, text, begin))
-        key = retriever if retriever in self.rankings else "after"
+        key = "hybrid" if fusion else retriever if retriever in self.rankings else "after"
         if key in self.says:
             raise self.says[key]
         ranking = self.rankings[key][:depth] if text else []

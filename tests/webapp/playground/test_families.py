@@ -44,6 +44,15 @@ def test_a_hybrid_is_searched_by_its_bi_encoder_and_what_its_fusion_says(project
     assert choice_of(project, {"model": "1.sptar/hybrid"}).model == hybrid == trained_models(project)[3]
 
 
+def test_page_asks_for_a_hybrid_and_says_what_it_is(client, project, gridded, search) -> None:
+    step = gridded.stages.get(step_id="fuse.sptar/hybrid")
+    (store_folder(project) / "stages" / step.folder).mkdir()
+    page = client.get(reverse("playground", args=[project.slug]), {"q": "book", "run": "1", "arm": "sptar/hybrid"})
+    content = page.content.decode()
+    assert "keywords and the search model that learned from your examples, put together" in content
+    assert "Rule 7" in content and "Rule 9" not in content
+
+
 def test_a_hybrid_of_an_untrained_model_is_a_search_of_its_own(project, gridded) -> None:
     gridded.stages.filter(step_id="train.sptar").update(metrics={"kept_untrained": True})
     plain, hybrid = (find_model(gridded, arm) for arm in ("sptar", "sptar/hybrid"))
