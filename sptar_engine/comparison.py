@@ -113,7 +113,7 @@ def _training(row: Row) -> dict[str, Any]:
     metrics = row["metrics"]
     return {
         "step": row["step"],
-        "weak_pairs": metrics.get("weak_pairs", 0),
+        "weak_pairs": count_pairs(metrics, WRITTEN),
         "kept_untrained": metrics["kept_untrained"],
         "trained_below_untrained": metrics[f"{_DEV}_trained"] < metrics[f"{_DEV}_untrained"],
         "sentence": metrics["sentence"],

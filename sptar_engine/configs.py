@@ -26,6 +26,8 @@ STARTS_RANDOM = frozenset({"cross_encoder", "sparse"})
 RETRIEVERS = ("bm25", "dense", "late_interaction", "cross_encoder", "sparse", "hybrid")
 CROSS_ENCODER_NEGATIVES = 4
 """A cross-encoder learns from no fewer mined negatives: it has no other documents of a batch to tell its own from."""
+LONGEST_NAME = 64
+"""Characters of `package.name`, what a family adds to it included."""
 
 
 def option(
@@ -373,8 +375,9 @@ class FuseConfig(StageConfig):
     weights: int = option(20, "steps between 0 and 1 in which the weight of the dense score is tried", low=2, high=100)
     depth: int = option(1000, "hits of each side that are put together", low=10, high=100_000)
     feedback: int = option(
-        3, "first documents towards which queries are moved for a second look; 0 = one look", low=0, high=100
-    )
+        3, "first documents towards which queries are moved for a second look, tried with dev_pool = 0; 0 = one look",
+        low=0, high=100,
+    )  # fmt: skip
     dev_pool: int = _dev_pool()
     base: str = _encoder()
     max_length: int = _max_length()
@@ -416,8 +419,10 @@ class PackageConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
-            reason = f"{self.name!r} is not 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+        if len(self.name) > LONGEST_NAME or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            reason = (
+                f"{self.name!r} is not 1 to {LONGEST_NAME} letters, digits, '.', '_' or '-', a letter or digit first"
+            )
             raise ConfigError("package.name", reason)
 
 

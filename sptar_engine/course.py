@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER, FAMILIES, HYBRID, Arm, cell
-from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, STARTS_RANDOM, StageConfig
+from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, LONGEST_NAME, STARTS_RANDOM, StageConfig
 from sptar_engine.steps import DECISIONS, Step, changed, setting
 
 Inputs = Mapping[str, str]
@@ -181,4 +181,7 @@ def packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig]) -> Step
 
 def _folder(name: str, family: str) -> str:
     """The folder inside of the archive: two families that are unpacked in one place do not meet."""
-    return name if family == BI_ENCODER else f"{name}-{family.replace('_', '-')}"
+    if family == BI_ENCODER:
+        return name
+    kind = f"-{family.replace('_', '-')}"
+    return name[: LONGEST_NAME - len(kind)] + kind

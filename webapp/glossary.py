@@ -199,8 +199,8 @@ TERMS: tuple[Term, ...] = (
         "hybrid search",
         "hybrid",
         "Keyword search and the bi-encoder together: each finds what the other overlooks. How much each counts is "
-        "chosen on your held-out examples, and so is whether the bi-encoder searches a second time, with the question "
-        "moved towards the first documents that the two have found. An untrained hybrid stands beside it, so that the "
+        "chosen on your held-out examples, and so is whether the bi-encoder searches a second time, for what the "
+        "question and the first documents found have in common. An untrained hybrid stands beside it, so that the "
         "gain of training is not mixed up with the gain of putting two searches together.",
     ),
     Term(
@@ -223,8 +223,9 @@ TERMS: tuple[Term, ...] = (
         "Something more exact, a slow model or keyword search and the untrained search model together, gives each "
         "document of a question a score, and the search model learns to order them alike. A teacher is examined on "
         "your held-out examples first: one that is no better than keyword search, or than the untrained search model "
-        "where that is a part of it, does not teach. Two searches that fail alone are examined once more with a second "
-        "look, for which the question is moved towards the first documents found.",
+        "where that is a part of it, does not teach. Where keyword search and the untrained model together are no "
+        "better than the latter, they are examined once more with a second search, for what a question and the first "
+        "documents found for it have in common.",
         also=("teacher",),
     ),
     Term(

@@ -82,7 +82,7 @@ def read_fusion(folder: Path) -> Fusion:
     row = read_json(folder / FUSION_FILE)
     try:
         return _fusion(row)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / FUSION_FILE} is not whole: {error}") from error
 
 

@@ -117,8 +117,9 @@ class Service:
         text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
         k1, b = request.number("k1", _K1, 100), request.number("b", _B, 1)
         fusion = self._stock.library.fusion(request.text("fusion"))
-        encoder = self._stock.require_encoder(name, retriever, begin=not request.flag("look"))
-        self._stock.require(name, BM25)  # a matter of seconds
+        begin = not request.flag("look")
+        encoder = self._stock.require_encoder(name, retriever, begin=begin)
+        self._stock.require(name, BM25, begin=begin)
         if not text.strip():
             self._stock.encoders.begin(encoder)  # somebody is about to type
             return []

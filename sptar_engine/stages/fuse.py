@@ -14,7 +14,7 @@ from sptar_engine.records import Rankings
 from sptar_engine.retrieval.dense_ranking import DenseRanker
 from sptar_engine.retrieval.fusion import Feedback, Fusion, candidate_fusions, write_fusion
 from sptar_engine.retrieval.hybrid import look_again
-from sptar_engine.retrieval.ranking import SearchSpace
+from sptar_engine.retrieval.ranking import SearchSpace, Tick
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet, read_development_set
@@ -26,6 +26,8 @@ _RATES = (0.5, 1.0)  # of feedback, that are tried
 
 def run(config: FuseConfig, context: StageContext) -> StageOutput:
     """Write fusion.json with the best way by held-out nDCG@10, of equal ones the simplest.
+
+    A second look is tried where the whole collection is searched for the held-out queries (`dev_pool`).
 
     Raises InputError when there are no held-out queries.
     """
@@ -40,12 +42,15 @@ def run(config: FuseConfig, context: StageContext) -> StageOutput:
     ranker = DenseRanker(space, _model_folder(config, context))
     dense = ranker.rank(development.queries, config.depth, context.tick)
     candidates = candidate_fusions(config.method, config.weights, config.rank_constant, config.depth)
-    first = try_fusions(candidates, lexical, dense, development)
+    first = try_fusions(candidates, lexical, dense, development, context.tick)
     tried = list(first)
-    for rate in _RATES if config.feedback else ():
+    # Among a pool of documents the first ones are nearly all right, which they are not in the whole collection.
+    looks_twice = config.feedback and space.dataset == prepare
+    for rate in _RATES if looks_twice else ():
         feedback = Feedback(best_of(first).fusion, config.feedback, rate)
         again = look_again(ranker, development.queries, lexical, dense, feedback, config.depth, context.tick)
-        tried += try_fusions([replace(one, feedback=feedback) for one in candidates], lexical, again, development)
+        moved = [replace(one, feedback=feedback) for one in candidates]
+        tried += try_fusions(moved, lexical, again, development, context.tick)
     best = best_of(tried)
     alone = {name: score_ranking(ranking, development) for name, ranking in (("bm25", lexical), ("dense", dense))}
     write_fusion(context.out_dir, best.fusion, {**alone, "tried": [one.row() for one in tried]})
@@ -70,10 +75,14 @@ class Tried:
 
 
 def try_fusions(
-    fusions: Sequence[Fusion], lexical: Rankings, dense: Rankings, development: DevelopmentSet
+    fusions: Sequence[Fusion], lexical: Rankings, dense: Rankings, development: DevelopmentSet, tick: Tick
 ) -> list[Tried]:
-    """Measure each."""
-    return [Tried(fusion, score_ranking(fusion.fuse(lexical, dense, DEPTH), development)) for fusion in fusions]
+    """Measure each. `tick` is told after each one, and may raise to stop."""
+    tried: list[Tried] = []
+    for fusion in fusions:
+        tried.append(Tried(fusion, score_ranking(fusion.fuse(lexical, dense, DEPTH), development)))
+        tick(len(tried), len(fusions), "ways to put them together measured")
+    return tried
 
 
 def best_of(tried: Sequence[Tried]) -> Tried:
@@ -94,8 +103,8 @@ def summarise(fusion: Fusion, score: float, alone: dict[str, float]) -> dict[str
     feedback = fusion.feedback
     if feedback is not None:
         how += (
-            "; the bi-encoder searches twice, the second time with the question moved towards the first "
-            f"{feedback.documents} documents found"
+            "; the bi-encoder searches twice, the second time for what the question and the first "
+            f"{feedback.documents} documents found have in common"
         )
     return {
         "method": fusion.method,

@@ -96,6 +96,7 @@ def teach_together(config: TeachConfig, context: StageContext) -> StageOutput:
             "weight_cosine": together.weights.cosine,
             "weight_bm25": together.weights.share,
             "feedback_rate": together.again.rate if together.again else 0.0,
+            **({} if together.other is None else {f"dev_{MEASURE}_other_look": together.other}),
             "queries": len(taught),
             "documents": sum(len(row["doc_ids"]) for row in read_jsonl(context.out_dir / SCORES_FILE)),
             "sentence": together.sentence(len(taught)),

@@ -10,7 +10,7 @@ writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sptar_engine.data.seeds import read_held_out, read_seeds
 from sptar_engine.data.taught import COSINE
 from sptar_engine.errors import InputError
 from sptar_engine.evaluation.metrics import measure
+from sptar_engine.records import Hit
 from sptar_engine.retrieval.two_searches import TwoSearches
 from sptar_engine.training.development import DEPTH, MEASURE
 from sptar_engine.training.field_weights import fit_weights
@@ -27,7 +28,7 @@ from sptar_engine.training.fields import SecondLook, Weights, chunked, survey
 from sptar_engine.training.parts import Parts
 
 _BASE = Weights(1.0, 0.0)
-_RATE = 0.5  # at which a second look moves
+_RATE = 0.5  # at which a second look moves; 1.0 fitted the sample's training queries less well (docs/results.md)
 _DIGITS = 6  # behind the point
 
 
@@ -36,7 +37,8 @@ class Together:
     """The two searches with their weights, and the dev nDCG@10 of both together and of the base alone.
 
     `again` is what a second look goes by; None where the first one is all. `dev_queries` is the number of held-out
-    queries that were measured: those with a relevant document.
+    queries that were measured: those with a relevant document. Where both were examined, `other` is the score of the
+    look that was not taken.
     """
 
     weights: Weights
@@ -44,6 +46,7 @@ class Together:
     score: float
     base_score: float
     dev_queries: int
+    other: float | None = None
 
     @property
     def teaches(self) -> bool:
@@ -53,8 +56,8 @@ class Together:
     def sentence(self, queries: int) -> str:
         """What happened, in words."""
         found = (
-            f"on {self.dev_queries:,} held-out queries they reach {MEASURE} {self.score:.3f} together, the untrained "
-            f"retriever alone {self.base_score:.3f}"
+            f"on {self.dev_queries:,} held-out queries they reach {MEASURE} {self.score:.3f} "
+            f"together{self._other_look}, the untrained retriever alone {self.base_score:.3f}"
         )
         if self.teaches:
             return (
@@ -68,6 +71,12 @@ class Together:
         if self.again is None:
             return ""
         return f", looking a second time with queries moved towards the first {self.again.documents} documents,"
+
+    @property
+    def _other_look(self) -> str:
+        if self.other is None:
+            return ""
+        return f" ({self.other:.3f} with {'one look' if self.again else 'a second look'})"
 
 
 def learn_together(searches: TwoSearches, prepare: Path, count: int, feedback: int) -> Together:
@@ -85,18 +94,28 @@ def learn_together(searches: TwoSearches, prepare: Path, count: int, feedback: i
     answers = {query_id: [pair.document.doc_id for pair in pairs] for query_id, pairs in seeds.items()}
     questions = {query_id: pairs[0].query.text for query_id, pairs in seeds.items()}
 
-    def learn(again: SecondLook | None) -> Together:
-        weights = fit_weights(dict(survey(searches, questions, count, answers, again)), answers)
-        together = {key: field.ranked(weights, DEPTH) for key, field in survey(searches, held_out, count, {}, again)}
-        return Together(weights, again, measure(dev, together).mean[MEASURE], base_score, len(dev.answered()))
+    def fit(again: SecondLook | None) -> Weights:
+        return fit_weights(dict(survey(searches, questions, count, answers, again)), answers)
 
-    near = ((key, field.ranked(_BASE, DEPTH)) for key, field in survey(searches, held_out, count, {}))
-    base_score = measure(dev, dict(near)).mean[MEASURE]
-    first = learn(None)
+    def examine(weights: Weights, again: SecondLook | None) -> tuple[float, float]:
+        """The score of the weights, and of the cosines alone."""
+        together: dict[str, list[Hit]] = {}
+        alone: dict[str, list[Hit]] = {}
+        for query_id, field in survey(searches, held_out, count, {}, again):
+            together[query_id] = field.ranked(weights, DEPTH)
+            alone[query_id] = field.ranked(_BASE, DEPTH)
+        score, near = (measure(dev, rankings).mean[MEASURE] for rankings in (together, alone))
+        return score, near
+
+    weights = fit(None)
+    score, base_score = examine(weights, None)
+    first = Together(weights, None, score, base_score, len(dev.answered()))
     if first.teaches or not feedback:
         return first
-    second = learn(SecondLook(first.weights, feedback, _RATE))
-    return second if second.teaches else first
+    again = SecondLook(weights, feedback, _RATE)
+    moved = fit(again)
+    second = replace(first, weights=moved, again=again, score=examine(moved, again)[0], other=score)
+    return second if second.teaches else replace(first, other=second.score)
 
 
 def lesson_rows(

@@ -129,6 +129,8 @@ def test_baselines_come_before_anything_slow_and_the_grid_is_filled_family_by_fa
     order = [step.step_id for step in steps]
     assert order[:3] == ["prepare", "evaluate.bm25", "evaluate.zero_shot"]
     assert order[-2:] == ["package.sptar", "package.sptar/late_interaction"]
+    long = plan(STANDARD_ARMS, merge({"package": {"name": "n" * 60}}), families=families)
+    assert values(long[-1])["name"] == "n" * 47 + "-late-interaction"
     # Unpacked in one place, they do not meet.
     assert [values(step)["name"] for step in steps[-2:]] == ["retriever", "retriever-late-interaction"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sptar_engine.arms import ARMS, BI_ENCODER, BM25, HYBRID, cell, read_cell, untrained
 from sptar_engine.evaluation.baselines import has_learned, stands_untrained
+from sptar_engine.training.pairs import WRITTEN, count_pairs
 from webapp.cells import in_order, is_trained, wanted
 from webapp.models import Experiment, StageRun
 from webapp.selectors.verdicts import Value, Verdict, read_verdict, verdict_of
@@ -174,18 +175,18 @@ def pair_words(stages: Sequence[StageRun]) -> str:
         return ""
     parts = [
         f"“{arm_name(arm)}” on {trained[arm].get('seed_pairs', 0):,} example pairs"
-        + (f" and {trained[arm].get('weak_pairs', 0):,} generated questions" if ARMS[arm].generates else "")
+        + (f" and {count_pairs(trained[arm], WRITTEN):,} generated questions" if ARMS[arm].generates else "")
         for arm in ARMS
         if arm in trained
     ]
     words = f"Trained: {'; '.join(parts)}."
-    counts = {metrics.get("weak_pairs", 0) for arm, metrics in trained.items() if ARMS[arm].generates}
+    counts = {count_pairs(metrics, WRITTEN) for arm, metrics in trained.items() if ARMS[arm].generates}
     if len(counts) > 1:
         words += (
             " The ways of asking had unequal numbers of generated questions that were kept, so part of a difference "
             "between them may come from the number alone"
         )
-        equal = next((stage.metrics.get("weak_pairs", 0) for stage in rows if stage.variant), None)
+        equal = next((count_pairs(stage.metrics, WRITTEN) for stage in rows if stage.variant), None)
         words += (
             "; no arm here was trained on equal numbers."
             if equal is None

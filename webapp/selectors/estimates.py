@@ -20,6 +20,7 @@ from django.conf import settings
 from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER
 from sptar_engine.configs import CROSS_ENCODER_NEGATIVES
 from sptar_engine.steps import Step
+from sptar_engine.training.pairs import WRITTEN, count_pairs
 from webapp.models import StageRun, State
 from webapp.selectors.models import ModelChoice
 
@@ -167,7 +168,8 @@ def units(
     if stage == "filter":
         encoded = documents if config.get("method") == "round_trip" else 0
         return float(found.get("total", kept / _KEPT) + encoded)
-    pairs = found.get("seed_pairs", counts.get("train_pairs", 0)) + found.get("weak_pairs", kept)
+    written = count_pairs(found, WRITTEN) if "weak_pairs" in found else kept
+    pairs = found.get("seed_pairs", counts.get("train_pairs", 0)) + written
     if stage == "mine":
         return float(documents + found.get("queries", pairs))
     if stage == "teach":

@@ -42,12 +42,15 @@ def searches_of(model: TrainedModel | None) -> dict[str, dict[str, Any] | None]:
     # Keyword search is ready within seconds, so a look may begin it; encoding takes hours, and a person decides.
     if model is None:
         return {BM25: {"retriever": client.BM25}, BEFORE: {"retriever": client.BASE, "begin": False}, AFTER: None}
-    is_there = all(folder.is_dir() for folder in model.needed)
     return {
         BM25: {"retriever": client.BM25},
-        BEFORE: {"retriever": model.before, "begin": False},
-        AFTER: {"retriever": model.after, "begin": False, **model.put_together} if is_there else None,
+        BEFORE: _look(model.asked_before),
+        AFTER: _look(model.asked_after),
     }
+
+
+def _look(asked: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if asked is None else {**asked, "begin": False}
 
 
 def search(project: Project, text: str, wanted: Mapping[str, dict[str, Any] | None]) -> dict[str, Outcome]:

@@ -41,6 +41,8 @@ class TrainedModel:
     """
     fusion: StageRun | None = None
     """Of a hybrid, the step that chose how keyword search and this model are put together."""
+    fusion_before: StageRun | None = None
+    """The same of the untrained hybrid: what training has changed shows against that one alone."""
 
     @property
     def experiment(self) -> Experiment:
@@ -68,10 +70,6 @@ class TrainedModel:
 
         Untrained weights in another kind of search model (late interaction, say) are another search all the same.
         """
-        return self._keeps_untrained and self.fusion is None
-
-    @property
-    def _keeps_untrained(self) -> bool:
         return bool(self.stage.metrics.get("kept_untrained")) and not self.reads
 
     @property
@@ -80,18 +78,23 @@ class TrainedModel:
         return self._stages / self.stage.folder / _FOLDER
 
     @property
-    def needed(self) -> list[Path]:
-        """The folders without which it cannot be tried."""
-        model = [] if self._keeps_untrained else [self.folder]
-        return [*model, *([self._stages / self.fusion.folder] if self.fusion else [])]
+    def asked_before(self) -> dict[str, Any] | None:
+        """What the search service is asked for the untrained search; None where its files are gone."""
+        return self._asked(self.before, self.fusion_before)
 
     @property
-    def put_together(self) -> dict[str, Any]:
-        """What the search service is told of a hybrid besides the model."""
-        if self.fusion is None:
-            return {}
-        words = {name: self.fusion.config[name] for name in ("k1", "b") if name in self.fusion.config}
-        return {"fusion": str(self._stages / self.fusion.folder), **words}
+    def asked_after(self) -> dict[str, Any] | None:
+        """The same for the trained one."""
+        if self.searches_as_before:
+            return self.asked_before
+        return self._asked(self.after, self.fusion) if self.folder.is_dir() else None
+
+    def _asked(self, retriever: str, fusion: StageRun | None) -> dict[str, Any] | None:
+        if fusion is None:
+            return {"retriever": retriever}
+        folder = self._stages / fusion.folder
+        words = {name: fusion.config[name] for name in ("k1", "b") if name in fusion.config}
+        return {"retriever": retriever, "fusion": str(folder), **words} if folder.is_dir() else None
 
     @property
     def _stages(self) -> Path:
@@ -106,7 +109,7 @@ class TrainedModel:
     @property
     def after(self) -> str:
         """What the search service calls the trained model. One with the untrained weights needs no index of its own."""
-        return self.before if self._keeps_untrained else _reading(str(self.folder), self.stage.config)
+        return self.before if self.searches_as_before else _reading(str(self.folder), self.stage.config)
 
     @property
     def searches(self) -> list[str]:
@@ -125,10 +128,12 @@ def trained_models(project: Project) -> list[TrainedModel]:
     found = [_with(project, row) for row in rows.defer(*_UNREAD)[: _READ * LISTED] if not is_teacher(row)]
     trained = {(row.experiment_id, row.step_id): row for row in found if row.stage == "train"}
     read = [TrainedModel(row, name) for row in trained.values() for name in _cells(row)]
+    untrained = {row.experiment_id: row for row in found if _fuses_untrained(row)}
     read += [
-        TrainedModel(trained[key], name, row)
+        TrainedModel(trained[key], name, row, untrained[row.experiment_id])
         for row in found
         if row.stage == "fuse" and (key := (row.experiment_id, row.inputs.get("train", ""))) in trained
+        if row.experiment_id in untrained
         for name in _cells(row)
     ]
     read.sort(key=lambda one: (bool(one.experiment.series), -one.experiment.number, *_place(one)))
@@ -139,15 +144,21 @@ def find_model(experiment: Experiment, arm: str) -> TrainedModel:
     """The model of a cell. Raises NotTrainedError."""
     if not is_trained(arm):
         raise NotTrainedError(f"“{arm[:40]}” trains no search model.")
-    rows = _firsts().filter(experiment=experiment, variant=read_cell(arm).variant)
+    rows = _firsts().filter(Q(variant=read_cell(arm).variant) | Q(stage="fuse", variant=""), experiment=experiment)
     found = list(rows.select_related("experiment", "experiment__project").order_by("position"))
     row = next((row for row in found if arm in _cells(row)), None)
-    fusion = row if row is not None and row.stage == "fuse" else None
-    if fusion is not None:
-        row = next((row for row in found if row.step_id == fusion.inputs.get("train")), None)
     if row is None:
         raise NotTrainedError(f"“{arm_name(arm)}” of experiment {experiment.number} is not trained yet.")
-    return TrainedModel(row, arm, fusion)
+    if row.stage == "train":
+        return TrainedModel(row, arm)
+    untrained = next((one for one in found if _fuses_untrained(one)), None)
+    trained = next((one for one in found if one.step_id == row.inputs.get("train")), None)
+    if untrained is None or trained is None:
+        raise NotTrainedError(
+            f"“{arm_name(arm)}” of experiment {experiment.number} has no untrained hybrid to stand beside; compare "
+            "with the untrained model too."
+        )
+    return TrainedModel(trained, arm, row, untrained)
 
 
 def trained_model(experiment: Experiment, arm: str) -> Path:
@@ -174,6 +185,10 @@ def _firsts() -> QuerySet[StageRun]:
         .exclude(folder="")
         .exclude(step_id__regex=_TURN)
     )
+
+
+def _fuses_untrained(row: StageRun) -> bool:
+    return row.stage == "fuse" and "train" not in row.inputs
 
 
 def _cells(row: StageRun) -> list[str]:

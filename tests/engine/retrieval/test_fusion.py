@@ -75,9 +75,16 @@ def test_fusion_is_read_back(fusion, tmp_path) -> None:
 def test_broken_fusion_is_refused(tmp_path) -> None:
     with pytest.raises(ArtifactError, match="missing"):
         read_fusion(tmp_path)
-    (tmp_path / "fusion.json").write_text('{"method": "weighted"}')
-    with pytest.raises(ArtifactError, match="not whole"):
-        read_fusion(tmp_path)
+    for text in ('{"method": "weighted"}', "[]", '{"method": "weighted", "weight": 1, "feedback": {"rate": 1}}'):
+        (tmp_path / "fusion.json").write_text(text)
+        with pytest.raises(ArtifactError, match="is not whole"):
+            read_fusion(tmp_path)
+
+
+def test_fusion_of_a_version_without_second_looks_is_read(tmp_path) -> None:
+    row = {"method": "weighted", "weight": 0.5, "rank_constant": 60, "depth": 1000, "dev": {}}
+    (tmp_path / "fusion.json").write_text(json.dumps(row))
+    assert read_fusion(tmp_path) == Fusion("weighted", 0.5, 60, 1000)
 
 
 def test_fusing_loads_no_tensor_library() -> None:

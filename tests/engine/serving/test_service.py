@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sptar_engine.errors import InputError
 from sptar_engine.records import Hit
+from sptar_engine.retrieval.feedback import move_towards
 from sptar_engine.retrieval.fusion import Feedback, Fusion, write_fusion
+from sptar_engine.retrieval.kinds import DOCUMENT, QUERY
 from sptar_engine.serving import corpora as corpora_module
 from sptar_engine.serving.wire import Refusal
 from tests.engine.serving.stand_ins import SubjectModel, WordSearcher, build_words, subject_texts, write_corpus
@@ -128,7 +131,7 @@ def test_hybrid_is_both_searches_put_together(start) -> None:
     assert (no.reason, running.send({"do": "status"})["builds"]) == ("absent", [])
     running.ready("base")
     no = refused(lambda: running.ask("search", **asked, fusion=folder, look=True))
-    assert no.reason == "building" and "The index of these documents is still being built" in str(no)
+    assert (no.reason, str(no)) == ("absent", "The index of these documents has not been built yet.")
     running.ready("bm25")
     hits = running.ask("search", **asked, fusion=folder, k1=2.0)["hits"]
     words = running.ask("search", text=asked["text"], depth=40, k1=2.0)["hits"]
@@ -140,23 +143,35 @@ def test_hybrid_is_both_searches_put_together(start) -> None:
 def test_hybrid_looks_twice_where_its_fusion_says_so(start) -> None:
     running = start()
     running.ready("base", "bm25")
-    first = Fusion("weighted", 0.0, 60, 64)  # BM25 alone says where the vector moves
-    folders = [fused(running.root / name, fusion) for name, fusion in (
-        ("near", Fusion("weighted", 1.0, 60, 64, Feedback(first, 1, 50.0))), ("once", Fusion("weighted", 1.0, 60, 64)),
-    )]  # fmt: skip
-    twice, once = (running.ask("search", text="wing number5", retriever="base", fusion=one)["hits"] for one in folders)
-    own = running.ask("search", text="wing number5", depth=1)["hits"][0][0]
-    # Moved nearly all the way to the document that BM25 puts first.
-    assert own in [doc_id for doc_id, score in twice if score == twice[0][1]]
-    assert own not in [doc_id for doc_id, score in once if score == once[0][1]]
+    first = Fusion("weighted", 0.5, 60, 64)
+    fusion = Fusion("weighted", 0.8, 60, 64, Feedback(first, 3, 1.0))
+    asked = {"text": "heat number5", "depth": 64}
+    words = running.ask("search", **asked)["hits"]
+    meaning = running.ask("search", **asked, retriever="base")["hits"]
+    texts, model = subject_texts(64), SubjectModel()
+    vectors = dict(zip(texts, model.encode(list(texts.values()), DOCUMENT), strict=True))
+    found = [vectors[doc_id] for doc_id, _ in put_together(first, words, meaning)[:3]]
+    moved = move_towards(model.encode([asked["text"]], QUERY)[0], np.array(found), 1.0)
+    again = sorted(((doc_id, float(vector @ moved)) for doc_id, vector in vectors.items()), key=lambda one: -one[1])
+    hits = running.ask("search", **asked, retriever="base", fusion=fused(running.root / "fuse", fusion))["hits"]
+    expected = put_together(fusion, words, [list(one) for one in again], 64)
+    assert dict(hits) == pytest.approx(dict(expected), abs=1e-5)
+    assert hits != put_together(fusion, words, meaning, 64)
 
 
-@pytest.mark.parametrize("place", ["gone", "/etc"])
-def test_hybrid_without_a_fusion_on_the_disk_is_refused(start, place: str) -> None:
+def test_hybrid_without_a_fusion_on_the_disk_is_refused(start) -> None:
     running = start()
     running.ready("base", "bm25")
-    name = str(running.root / place)
-    assert refused(lambda: running.ask("search", text="wing", retriever="base", fusion=name)).reason == "refused"
+    no = refused(lambda: running.ask("search", text="wing", retriever="base", fusion=str(running.root / "gone")))
+    assert (no.reason, "not on the disk any more" in str(no)) == ("refused", True)
+
+
+def test_fusion_is_read_in_the_data_folder_only(start, tmp_path) -> None:
+    running = start()
+    running.ready("base", "bm25")
+    name = fused(tmp_path / "elsewhere", Fusion("weighted", 0.7, 60, 40))
+    no = refused(lambda: running.ask("search", text="wing", retriever="base", fusion=name))
+    assert "reads files of its data folder only" in str(no)
 
 
 def fused(folder: Path, fusion: Fusion) -> str:
@@ -166,10 +181,10 @@ def fused(folder: Path, fusion: Fusion) -> str:
     return str(folder)
 
 
-def put_together(fusion: Fusion, words: list[Any], meaning: list[Any]) -> list[Any]:
+def put_together(fusion: Fusion, words: list[Any], meaning: list[Any], depth: int = 40) -> list[Any]:
     """As `search` answers."""
     sides = ({"q": [Hit(*hit) for hit in hits]} for hits in (words, meaning))
-    return [[hit.doc_id, hit.score] for hit in fusion.fuse(*sides, 40)["q"]]
+    return [[hit.doc_id, hit.score] for hit in fusion.fuse(*sides, depth)["q"]]
 
 
 def test_a_look_begins_nothing(start) -> None:

@@ -100,6 +100,8 @@ def test_pool_is_all_that_is_searched(prepared, tiny_encoder, make_context) -> N
     told = []
     context = make_context("fuse", {"prepare": prepared}, report=told.append)
     fuse.run(config(tiny_encoder, dev_pool=20), context)
+    # Nor is a second look tried there.
+    assert {one["feedback_rate"] for one in read_json(context.out_dir / "fusion.json")["dev"]["tried"]} == {0.0}
     assert {progress.total for progress in told if progress.message == "documents encoded"} == {20}
 
 
@@ -140,17 +142,21 @@ def test_evaluation_looks_as_often_as_the_fusion_says(prepared, tiny_encoder, ma
     assert runs[0].keys() == runs[1].keys() and runs[0] != runs[1]
 
 
+def silent(done: int, total: int, message: str) -> None:
+    """No report."""
+
+
 def test_of_equal_ones_the_simplest_is_chosen() -> None:
     development = DevelopmentSet({"q": "a"}, Qrels({"q": {"a": 1}}), {"a": "a", "b": "b"})
     both_right = {"q": [Hit("a", 2.0), Hit("b", 1.0)]}
     tried = candidate_fusions("chosen", 4, 60, 10)
-    best = fuse.best_of(fuse.try_fusions(tried, both_right, both_right, development))
+    best = fuse.best_of(fuse.try_fusions(tried, both_right, both_right, development, silent))
     assert best.fusion.method == "reciprocal_rank" and best.fusion.feedback is None
     wrong = {"q": [Hit("b", 2.0), Hit("a", 1.0)]}
     weighted = candidate_fusions("weighted", 4, 60, 10)
     # With equal shares the two tie, and the tie falls to "a", which is right.
-    assert fuse.best_of(fuse.try_fusions(weighted, wrong, both_right, development)).fusion.weight == 0.5
-    measured = fuse.try_fusions(weighted[1:], wrong, both_right, development)
+    assert fuse.best_of(fuse.try_fusions(weighted, wrong, both_right, development, silent)).fusion.weight == 0.5
+    measured = fuse.try_fusions(weighted[1:], wrong, both_right, development, silent)
     assert fuse.best_of(measured).fusion.weight == 0.75
     assert [one.score for one in measured] == pytest.approx([1 / math.log2(3), 1.0, 1 / math.log2(3), 1.0])
 
@@ -163,6 +169,6 @@ def test_sentence_reads_the_choice() -> None:
     assert by_score.startswith("Keyword search counts 30%, the bi-encoder 70%: ")
     twice = replace(first := Fusion("weighted", 0.7, 60, 10), feedback=Feedback(first, 3, 0.5))
     assert fuse.summarise(twice, 0.5, alone)["sentence"].startswith(
-        "Keyword search counts 30%, the bi-encoder 70%; the bi-encoder searches twice, the second time with the "
-        "question moved towards the first 3 documents found: nDCG@10 0.500"
+        "Keyword search counts 30%, the bi-encoder 70%; the bi-encoder searches twice, the second time for what the "
+        "question and the first 3 documents found have in common: nDCG@10 0.500"
     )

@@ -59,21 +59,21 @@ def test_lesson_of_a_second_look_is_in_cosines_of_the_moved_vector(tmp_path) -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "scores", "looks", "teaches"),
+    ("asked", "scores", "looks", "teaches", "other"),
     [
-        (3, (0.5, 0.6), 1, True),
-        (3, (0.5, 0.5, 0.6), 2, True),
-        (3, (0.5, 0.5, 0.5), 2, False),
-        (0, (0.5, 0.5), 1, False),
+        (3, (0.6, 0.5), 1, True, None),
+        (3, (0.4, 0.5, 0.6, 0.5), 2, True, 0.4),
+        (3, (0.4, 0.5, 0.45, 0.5), 2, False, 0.45),
+        (0, (0.5, 0.5), 1, False, None),
     ],
     ids=["first teaches", "second teaches", "neither", "not asked for"],
 )
 def test_second_look_is_tried_where_the_first_teaches_nothing(
-    toy_dataset, make_context, monkeypatch, asked, scores, looks, teaches
+    toy_dataset, make_context, monkeypatch, asked, scores, looks, teaches, other
 ) -> None:
     context = make_context("prepare", {"dataset": toy_dataset})
     prepare_stage.run(PrepareConfig(), context)
-    looked, measured = [], iter(scores)  # of the base, then of each look
+    looked, measured = [], iter(scores)  # of each look, with both searches and with the base's cosines alone
     plain, moved = Weights(10.0, 1.0), Weights(11.0, 1.0)
     again = SecondLook(plain, 3, 0.5)
 
@@ -85,9 +85,9 @@ def test_second_look_is_tried_where_the_first_teaches_nothing(
     monkeypatch.setattr(hybrid_teacher, "measure", lambda *_: Metrics({"nDCG@10": next(measured)}, {}))
     monkeypatch.setattr(hybrid_teacher, "fit_weights", lambda *_: moved if looked[-1] else plain)
     together = learn_together(Searches(), context.out_dir, 10, asked)
-    assert (together.teaches, together.base_score) == (teaches, 0.5)
+    assert (together.teaches, together.base_score, together.other) == (teaches, 0.5, other)
     # Each look is at the training queries, then at the held-out ones.
-    assert looked == [None, None, None, *([again, again] if looks == 2 else [])]
+    assert looked == [None, None, *([again, again] if looks == 2 else [])]
     expected = (moved, again) if looks == 2 and teaches else (plain, None)
     assert (together.weights, together.again) == expected
 
@@ -155,7 +155,10 @@ def test_sentence_says_who_is_better() -> None:
         "BM25 and the untrained retriever together teach the order of documents for 684 training queries: on 40 "
         "held-out queries they reach nDCG@10 0.600 together, the untrained retriever alone 0.500."
     )
-    twice = Together(Weights(1, 1), SecondLook(Weights(1, 1), 3, 0.5), 0.6, 0.5, 40)
+    failed = Together(Weights(1, 1), None, 0.4, 0.5, 40, other=0.45)
+    assert "reach nDCG@10 0.400 together (0.450 with a second look), the untrained" in failed.sentence(0)
+    twice = Together(Weights(1, 1), SecondLook(Weights(1, 1), 3, 0.5), 0.6, 0.5, 40, other=0.5)
+    assert "reach nDCG@10 0.600 together (0.500 with one look), the untrained" in twice.sentence(684)
     assert twice.sentence(684).startswith(
         "BM25 and the untrained retriever together, looking a second time with queries moved towards the first 3 "
         "documents, teach the order of documents for 684 training queries: on 40 held-out queries"

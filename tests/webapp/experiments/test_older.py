@@ -16,7 +16,7 @@ from sptar_engine.configs import build_config, parse_overrides
 from sptar_engine.experiment import plan
 from sptar_engine.presets import PRESETS
 from webapp.jobs.comparison import step_of
-from webapp.models import Experiment, User
+from webapp.models import Experiment, StageRun, User
 from webapp.places import snapshot_folder
 from webapp.selectors.experiments import stages_of
 from webapp.selectors.recipes import command_of, recipe_of
@@ -75,6 +75,40 @@ def test_settings_that_held_nothing_else_are_empty(older: Experiment) -> None:
     migrate()
     older.refresh_from_db()
     assert older.settings == {}
+
+
+def test_what_is_derived_from_it_looks_once_as_it_did(done_experiment: Experiment, monkeypatch) -> None:
+    migration = import_module("webapp.migrations.0006_one_look")
+    monkeypatch.setattr(migration, "_AT_ONCE", 2)
+    experiment = done_experiment
+    experiment.settings = {"train": {"epochs": 1}, "fuse": {"weights": 10}}
+    experiment.families = ["bi_encoder", "hybrid"]
+    experiment.save()
+    last = experiment.stages.order_by("position").last()
+    StageRun.objects.create(
+        experiment=experiment, position=last.position + 1, step_id="fuse.sptar/hybrid", stage="fuse", queue="cpu",
+        config={"weights": 10},
+    )  # fmt: skip
+    for row in experiment.stages.filter(stage="teach"):
+        row.config = {name: value for name, value in row.config.items() if name != "feedback"}
+        row.save()
+    for _ in range(2):
+        migration.keep(apps, SimpleNamespace(connection=connection))
+    experiment.refresh_from_db()
+    assert experiment.settings == {
+        "train": {"epochs": 1}, "fuse": {"weights": 10, "feedback": 0}, "teach": {"feedback": 0},
+    }  # fmt: skip
+    found = [row.config["feedback"] for row in experiment.stages.filter(stage__in=("teach", "fuse"))]
+    assert len(found) > 1 and set(found) == {0}
+    steps = planned(experiment, ())
+    assert {step.config.as_dict()["feedback"] for step in steps if step.stage in ("teach", "fuse")} == {0}
+
+
+def test_experiments_that_know_the_option_keep_it(done_experiment: Experiment) -> None:
+    before = (done_experiment.settings, list(done_experiment.stages.values_list("config", flat=True)))
+    import_module("webapp.migrations.0006_one_look").keep(apps, SimpleNamespace(connection=connection))
+    done_experiment.refresh_from_db()
+    assert before == (done_experiment.settings, list(done_experiment.stages.values_list("config", flat=True)))
 
 
 def test_its_steps_can_be_done_with_the_defaults_of_what_is_new(older: Experiment) -> None:

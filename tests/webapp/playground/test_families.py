@@ -30,36 +30,44 @@ def test_each_family_is_listed_behind_the_bi_encoder(project, gridded) -> None:
     assert trained_models(project)[2].name == "Tuned question writer (SPTAR), adapter, experiment 1"
 
 
-def test_a_hybrid_is_searched_by_its_bi_encoder_and_what_its_fusion_says(project, gridded) -> None:
-    plain, hybrid = (find_model(gridded, arm) for arm in ("sptar", "sptar/hybrid"))
+@pytest.fixture
+def fused(project, gridded):
+    """The hybrids of experiment 1, whose files are there."""
+    for step in gridded.stages.filter(stage="fuse"):
+        (store_folder(project) / "stages" / step.folder).mkdir()
+    return gridded
+
+
+def test_a_hybrid_stands_beside_the_untrained_hybrid(project, fused) -> None:
+    plain, hybrid = (find_model(fused, arm) for arm in ("sptar", "sptar/hybrid"))
     assert (hybrid.family, hybrid.stage, hybrid.searches) == ("hybrid", plain.stage, plain.searches)
     assert hybrid.name == "Tuned question writer (SPTAR), hybrid, experiment 1"
-    step = gridded.stages.get(step_id="fuse.sptar/hybrid")
-    folder = store_folder(project) / "stages" / step.folder
-    assert searches_of(hybrid)["after"] is None  # what its fusion says is not on the disk
-    folder.mkdir()
-    asked = {"retriever": plain.after, "begin": False, "fusion": str(folder), "k1": 0.9, "b": 0.4}
-    assert searches_of(hybrid)["after"] == asked
-    assert searches_of(hybrid)["before"] == searches_of(plain)["before"]
+    asked = searches_of(hybrid)
+    for key, step, retriever in (("after", "sptar", plain.after), ("before", "zero_shot", plain.before)):
+        folder = store_folder(project) / "stages" / fused.stages.get(step_id=f"fuse.{step}/hybrid").folder
+        assert asked[key] == {"retriever": retriever, "begin": False, "fusion": str(folder), "k1": 0.9, "b": 0.4}
     assert choice_of(project, {"model": "1.sptar/hybrid"}).model == hybrid == trained_models(project)[3]
 
 
-def test_page_asks_for_a_hybrid_and_says_what_it_is(client, project, gridded, search) -> None:
-    step = gridded.stages.get(step_id="fuse.sptar/hybrid")
-    (store_folder(project) / "stages" / step.folder).mkdir()
+def test_a_hybrid_whose_files_are_gone_is_missing(project, gridded) -> None:
+    asked = searches_of(find_model(gridded, "sptar/hybrid"))
+    assert asked["before"] is asked["after"] is None
+    assert searches_of(find_model(gridded, "sptar"))["after"] is not None
+
+
+def test_page_asks_for_a_hybrid_and_says_what_it_is(client, project, fused, search) -> None:
     page = client.get(reverse("playground", args=[project.slug]), {"q": "book", "run": "1", "arm": "sptar/hybrid"})
     content = page.content.decode()
     assert "keywords and the search model that learned from your examples, put together" in content
+    assert "keywords and the search model as it came, put together" in content
     assert "Rule 7" in content and "Rule 9" not in content
 
 
-def test_a_hybrid_of_an_untrained_model_is_a_search_of_its_own(project, gridded) -> None:
-    gridded.stages.filter(step_id="train.sptar").update(metrics={"kept_untrained": True})
-    plain, hybrid = (find_model(gridded, arm) for arm in ("sptar", "sptar/hybrid"))
-    assert plain.searches_as_before and not hybrid.searches_as_before
-    (store_folder(project) / "stages" / gridded.stages.get(step_id="fuse.sptar/hybrid").folder).mkdir()
+def test_a_hybrid_of_an_untrained_model_is_the_untrained_hybrid(fused) -> None:
+    fused.stages.filter(step_id="train.sptar").update(metrics={"kept_untrained": True})
+    hybrid = find_model(fused, "sptar/hybrid")
     asked = searches_of(hybrid)
-    assert asked["before"]["retriever"] == asked["after"]["retriever"] and asked["before"] != asked["after"]
+    assert hybrid.searches_as_before and asked["before"] == asked["after"]
 
 
 def test_a_hybrid_that_is_not_put_together_yet_is_not_offered(project, gridded) -> None:
@@ -67,6 +75,27 @@ def test_a_hybrid_that_is_not_put_together_yet_is_not_offered(project, gridded) 
     assert "sptar/hybrid" not in [one.arm for one in trained_models(project)]
     with pytest.raises(NotTrainedError, match="not trained yet"):
         find_model(gridded, "sptar/hybrid")
+
+
+def test_a_hybrid_without_an_untrained_one_is_not_offered(project, gridded) -> None:
+    gridded.stages.filter(step_id="fuse.zero_shot/hybrid").delete()
+    assert "sptar/hybrid" not in [one.arm for one in trained_models(project)]
+    with pytest.raises(NotTrainedError, match="no untrained hybrid to stand beside"):
+        find_model(gridded, "sptar/hybrid")
+
+
+def test_hybrids_of_shared_trainings_and_variants_are_found(project, make_experiment) -> None:
+    asked = {"select": {"examples": 8, "instruction": "Write."}, "filter": {"method": "round_trip", "top_k": 1}}
+    made = make_experiment(
+        families=("bi_encoder", "hybrid"), arms=("inpars", "promptagator"), asked=asked, equal_pairs=True
+    )
+    for arm, step in (("promptagator/hybrid", "inpars"), ("inpars/hybrid:equal_pairs", "inpars:equal_pairs")):
+        found = find_model(made, arm)
+        assert found.fusion is not None and found.fusion.inputs["train"] == found.stage.step_id == f"train.{step}"
+        assert found.fusion_before == made.stages.get(step_id="fuse.zero_shot/hybrid")
+    assert [one.arm for one in trained_models(project)] == [
+        "promptagator", "promptagator/hybrid", "inpars", "inpars/hybrid",
+    ]  # fmt: skip
 
 
 def test_what_only_teaches_and_first_rounds_are_not_listed(project, make_experiment) -> None:
