@@ -28,7 +28,7 @@ from sptar_engine.training.fields import SecondLook, Weights, chunked, survey
 from sptar_engine.training.parts import Parts
 
 _BASE = Weights(1.0, 0.0)
-_RATE = 0.5  # at which a second look moves; 1.0 fitted the sample's training queries less well (docs/results.md)
+_RATE = 0.5  # at which a second look moves; 1.0 did a little worse on the labelled queries of two collections
 _DIGITS = 6  # behind the point
 
 
