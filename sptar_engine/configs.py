@@ -316,6 +316,10 @@ class TrainConfig(StageConfig):
     )
     cross_loss: str = option("listwise", "loss of a cross-encoder", choices=("listwise", "binary"))
     rerank_depth: int = _rerank_depth()
+    weights: int = option(
+        10, "steps up to 1 in which the weight of a cross-encoder's score beside BM25's is tried; 0 = its score alone",
+        low=0, high=100,
+    )  # fmt: skip
     k1: float = option(0.9, "BM25 term saturation (family = cross_encoder)", low=0.0, high=10.0)
     b: float = option(0.4, "BM25 length normalisation (family = cross_encoder)", low=0.0, high=1.0)
     teacher_loss: str = option("kl", "how a student follows its teacher", choices=("kl", "margin_mse"))
@@ -346,7 +350,9 @@ class TrainConfig(StageConfig):
     @property
     def idle(self) -> frozenset[str]:
         """See StageConfig."""
-        return frozenset() if self.family == "cross_encoder" else frozenset({"k1", "b"})
+        if self.family != "cross_encoder":
+            return frozenset({"k1", "b", "weights"})
+        return frozenset() if self.weights else frozenset({"weights"})
 
     @property
     def shorter(self) -> tuple[int, ...]:

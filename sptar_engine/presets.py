@@ -51,7 +51,7 @@ PRESETS: dict[str, Preset] = {
                 "tune": {"epochs": 100, "patience": 6, "batch_size": 1, "learning_rate": 3e-2, "average": 0.0},
                 "select": {"candidates": 50},
                 "generate": {"documents": 100_000},
-                "train": {"epochs": 20, "evaluations": 20, "patience": 10},
+                "train": {"epochs": 20, "evaluations": 20, "patience": 10, "weights": 0},
             },
         ),
     )

@@ -49,7 +49,9 @@ FAMILY_WORDS = {
         "Late interaction", "Compares word by word: often more exact, with a far larger index (ColBERT)."
     ),
     "cross_encoder": Words(
-        "Cross-encoder", "Reads question and document together and puts keyword search's first results in order: slow."
+        "Cross-encoder",
+        "Reads question and document together and puts keyword search's first results in order, its own score beside "
+        "theirs: slow.",
     ),
     "sparse": Words(
         "Learned sparse", "Long lists of mostly zeros, searched like keywords (SPLADE, or an autoencoder)."

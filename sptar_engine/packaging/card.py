@@ -23,6 +23,10 @@ _TRAINED_LAYER = "Only the last layer,\none small adapter, was trained; the laye
 _UNTRAINED_LAYER = (
     "The last layer,\none small adapter, leaves them as they are; the layers before it are those of the base."
 )
+_BESIDE = (
+    " In the\nfigures below its score counts {own:.0%} and the keyword search's {other:.0%}, both brought to 0 to 1\n"
+    "over these hits; `load_example.py` does the same."
+)
 _PROJECTED = ", projected to fewer dimensions"
 
 
@@ -61,9 +65,10 @@ class CardFacts:
     """All a card says. `sources` begins with the base retriever; `dimensions` is the length of a vector.
 
     `family` is a name of `usage.USAGES`. `kept_untrained` says that no training did better than the base on the
-    held-out queries, so the base was kept. `rerank_depth` is how many hits a cross-encoder puts in order. A sparse
-    model `predicts_words` when the places of its vectors stand for words. With `two_towers` documents keep the vectors
-    of the base. The vectors of tokens are `projected` when they have fewer dimensions than the base gives.
+    held-out queries, so the base was kept. `rerank_depth` is how many hits a cross-encoder puts in order, `weight`
+    what its score counts there beside the keyword search's. A sparse model `predicts_words` when the places of its
+    vectors stand for words. With `two_towers` documents keep the vectors of the base. The vectors of tokens are
+    `projected` when they have fewer dimensions than the base gives.
     """
 
     name: str
@@ -79,6 +84,7 @@ class CardFacts:
     trained_with: Mapping[str, str]
     pins: Mapping[str, str]
     rerank_depth: int = 0
+    weight: float = 1.0
     predicts_words: bool = False
     two_towers: bool = False
     projected: bool = False
@@ -144,6 +150,7 @@ def _use(facts: CardFacts) -> str:
         dimensions=facts.dimensions,
         similarity=facts.similarity,
         rerank_depth=facts.rerank_depth,
+        beside=_BESIDE.format(own=facts.weight, other=1 - facts.weight) if facts.weight < 1 else "",
         kind=kind,
     )
     together = " of query and document together" if facts.family == "cross_encoder" else ""

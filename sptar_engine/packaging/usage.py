@@ -70,7 +70,8 @@ USAGES: Mapping[str, Usage] = {
         ("cross-encoder", "reranker"),
         "`model.rank(query, documents)` puts documents in order; `model.predict(pairs)` gives the raw scores. It\n"
         "cannot search a collection by itself: a keyword search (BM25) finds the documents, and it was chosen and\n"
-        "measured on putting the first {rerank_depth} hits of one in order. Hits beyond those keep their order below.",
+        "measured on putting the first {rerank_depth} hits of one in order. Hits beyond those keep their order below."
+        "{beside}",
         _THIS_ONE,
     ),
     "sparse": Usage(

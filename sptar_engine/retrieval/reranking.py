@@ -1,7 +1,8 @@
 """A cross-encoder puts BM25's first hits in order (monoBERT, arXiv 1901.04085; BM25CE in SPTAR's paper).
 
 It reads a query and a document together, so nothing can be computed before the query is there: BM25 chooses what is
-read. Hits beyond the depth keep BM25's order below those that were read.
+read, and its scores may count beside those of the reading (`reordering.put_beside`). Hits beyond the depth keep BM25's
+order below those that were read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sptar_engine.data.corpus import read_corpus
 from sptar_engine.errors import ArtifactError
 from sptar_engine.records import Corpus, Hit, Rankings
 from sptar_engine.retrieval.encoder import load_cross_encoder
-from sptar_engine.retrieval.reordering import reorder
+from sptar_engine.retrieval.reordering import put_beside, reading_fusion, reorder
 
 if TYPE_CHECKING:
     from sptar_engine.retrieval.ranking import Ranker, SearchSpace, Tick
@@ -35,7 +36,7 @@ Pair = tuple[str, str]
 
 
 class CrossEncoderRanker:
-    """Ranks by a cross-encoder's score of BM25's first hits."""
+    """Ranks BM25's first hits by a cross-encoder's score, and by BM25's as far as the model's folder says so."""
 
     def __init__(self, space: SearchSpace, folder: Path, rerank_depth: int, lexical: Ranker) -> None:
         """`lexical` finds what is put in order, its first `rerank_depth` hits."""
@@ -48,6 +49,7 @@ class CrossEncoderRanker:
         """See Ranker. Raises InputError for a folder that holds another kind of model."""
         space = self._space
         model = load_cross_encoder(self._folder, space.max_length, space.device)
+        fusion = reading_fusion(self._folder)
         found = self._lexical.rank(queries, max(depth, self._rerank_depth), tick)
         first = {query_id: list(found.get(query_id, ()))[: self._rerank_depth] for query_id in queries}
         corpus, total = read_corpus(space.dataset), sum(map(len, first.values()))
@@ -59,7 +61,10 @@ class CrossEncoderRanker:
             scores |= _kept(self._file(queries, number), partial(score_hits, model, queries, part, corpus, go_on))
             done += sum(map(len, part.values()))
             tick(done, total, "documents read")
-        return {query_id: reorder(found.get(query_id, ()), scores[query_id], depth) for query_id in queries}
+        return {
+            query_id: reorder(found.get(query_id, ()), put_beside(first[query_id], scores[query_id], fusion), depth)
+            for query_id in queries
+        }
 
     def _file(self, queries: Mapping[str, str], number: int) -> Path | None:
         """Where a part is kept; the folder's name says which search it belongs to."""

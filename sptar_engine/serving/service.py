@@ -15,7 +15,7 @@ from typing import Any
 from sptar_engine.artifacts import read_json
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.feedback import move_towards
-from sptar_engine.retrieval.reordering import reorder
+from sptar_engine.retrieval.reordering import put_beside, reading_fusion, reorder
 from sptar_engine.serving import making
 from sptar_engine.serving.backends import Backends
 from sptar_engine.serving.builds import State
@@ -146,7 +146,7 @@ class Service:
             found = self._stock.read(name, BM25, lambda folder: corpus.search(text, max(depth, _READ), _K1, _B))
             texts = {hit.doc_id: corpus.documents[hit.doc_id].content for hit in found[:_READ]}
         scores = dict(zip(texts, reader.read(text, list(texts.values())), strict=True))
-        return reorder(found, scores, depth)
+        return reorder(found, put_beside(found, scores, reading_fusion(encoder.folder)), depth)
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         return _row(self._stock.begin(self._corpus(request), request.text("what"), again=True))

@@ -84,6 +84,7 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
         trained_with=training["versions"],
         pins={package: importlib.metadata.version(package) for package in _LOADS},
         rerank_depth=int(training["config"].get("rerank_depth", 0)),
+        weight=float(training["metrics"].get("weight", 1.0)),
         predicts_words=_has_module(context.input("train") / "model", "SpladePooling"),
         two_towers=has_two_towers(context.input("train") / "model"),
         projected=_has_module(context.input("train") / "model", "Dense"),

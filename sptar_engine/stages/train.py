@@ -16,7 +16,9 @@ from sptar_engine.data.mined import read_mined
 from sptar_engine.data.seeds import seeds_path
 from sptar_engine.data.taught import read_taught
 from sptar_engine.errors import InputError
+from sptar_engine.retrieval.fusion import Fusion
 from sptar_engine.retrieval.kinds import QUERY
+from sptar_engine.retrieval.reordering import reading_fusion
 from sptar_engine.runtime import prepare_torch
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.adapter import build_adapter
@@ -66,7 +68,10 @@ def run(config: TrainConfig, context: StageContext) -> StageOutput:
     learner.save(context.out_dir / MODEL_FOLDER)
     write_jsonl(context.out_dir / HISTORY_FILE, training.history())
     counts = {**lesson.training_set.counts} | ({"taught_queries": len(lesson.taught)} if _teach(context) else {})
-    return StageOutput({**counts, **summarise(training, mixture, yardstick, _notes(lesson, context))})
+    beside = reading_fusion(context.out_dir / MODEL_FOLDER)
+    weight = {} if beside is None else {"weight": beside.weight}
+    notes = _notes(lesson, context, beside)
+    return StageOutput({**counts, **weight, **summarise(training, mixture, yardstick, notes)})
 
 
 def read_lesson(config: TrainConfig, context: StageContext) -> Lesson:
@@ -138,8 +143,10 @@ def _teach(context: StageContext) -> Path | None:
     return context.inputs.get("teach")
 
 
-def _notes(lesson: Lesson, context: StageContext) -> list[str]:
+def _notes(lesson: Lesson, context: StageContext, beside: Fusion | None) -> list[str]:
     notes = []
+    if beside is not None and beside.weight is not None and beside.weight < 1:
+        notes.append(f"Its score counts {beside.weight:.0%} there, BM25's {1 - beside.weight:.0%}.")
     if _teach(context) and not lesson.taught:
         notes.append("Nobody taught it: its teacher was not fit to teach.")
     if lesson.config.family == "sparse" and not predicts_words(lesson.base):

@@ -9,6 +9,9 @@ things make that enough to learn something:
 - A query is compared with its own hard negatives, what the model will have to tell apart; a step takes fewer queries
   than a bi-encoder's (`queries_per_step`), since each is a list of documents, so there are more steps.
 - Without a teacher it follows the untrained base where that knows better than BM25 (`base_opinion`).
+
+Even so it does not learn again what BM25 knows of words. So its score counts beside BM25's, with a weight chosen on the
+held-out queries at every evaluation (`train.weights`; arXiv 2301.09728 lets it read BM25's score as text instead).
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from torch.nn import functional
 
 from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, TrainConfig
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.fusion import WEIGHTED, Fusion, candidate_fusions, write_fusion
 from sptar_engine.retrieval.reranking import Pair, score_pairs
 from sptar_engine.training.base_opinion import BaseOpinion, ask_base
 from sptar_engine.training.batches import Batch
@@ -44,6 +48,8 @@ from sptar_engine.training.tokens import chunk_by_length
 
 _HEAD_PACE, _BODY_PACE = 50.0, 2.5  # times train.learning_rate: by default 1e-3 and 5e-5, BERT's upper end
 _HEAD_SEED = 0  # the direction is the same for every training seed and arm
+_WEIGHT = "reading_weight"  # a buffer of the module: what a checkpoint keeps of the best step holds its weight too
+_RANK_CONSTANT = 60  # of reciprocal rank fusion, which is not tried
 _HELD = 4  # queries whose activations are in memory at a time unless train.cached_pairs says otherwise: about 1 GB
 _CHUNK = {"cpu": 10_000}  # characters, padding included, in one forward pass; see `tokens`
 _CHUNK_ACCELERATOR = 300_000
@@ -85,6 +91,8 @@ class PairReader:
         self._lesson = lesson
         self._first_hits = first_hits
         self._dev_pairs = first_hits.pairs()
+        self._fusions = _candidates(lesson.config)
+        module.register_buffer(_WEIGHT, torch.ones(()))
         self.room = Room(lesson.config.cached_pairs or _HELD)
         if lesson.config.lora_rank:
             body = module[0]
@@ -102,7 +110,7 @@ class PairReader:
         return self.room.run(partial(self._learn, readings), self.module, len(batch))
 
     def score(self, meter: Meter) -> float:
-        """nDCG@10 when it puts BM25's first hits for the held-out queries in order."""
+        """nDCG@10 when it puts BM25's first hits for the held-out queries in order, with the weight that does best."""
         size, told = self.evaluation_size, 0
 
         def tick(done: int, total: int) -> None:
@@ -111,12 +119,25 @@ class PairReader:
             told += new
             meter.advance(new, f"held-out questions: {done:,} of {total:,} documents read")
 
-        return self._first_hits.score(score_pairs(self.module, self._dev_pairs, tick).tolist())
+        scores = score_pairs(self.module, self._dev_pairs, tick).tolist()
+        if not self._fusions:
+            return self._first_hits.score(scores)
+        best, score = self._first_hits.choose(scores, self._fusions)
+        assert best.weight is not None
+        self._weight.fill_(best.weight)
+        return score
 
     def save(self, folder: Path) -> None:
-        """Write a sentence-transformers folder, low-rank adapters added to the weights."""
+        """Write a sentence-transformers folder, low-rank adapters added to the weights, and its weight beside BM25."""
         remove_lora(self.module)
         write_model(self.module, folder)
+        chosen = min(self._fusions, key=lambda one: abs((one.weight or 0) - self._weight.item()), default=None)
+        if chosen is not None:
+            write_fusion(folder, chosen, {})
+
+    @property
+    def _weight(self) -> Tensor:
+        return self.module.get_buffer(_WEIGHT)
 
     def _reading(self, pair: TrainingPair, batch: Batch) -> Reading:
         """What is read with a pair's query. Where it has too few hard negatives, documents of the batch join them."""
@@ -193,6 +214,14 @@ def build_cross_encoder(lesson: Lesson) -> PairReader:
         lesson.prepare, lesson.development, lesson.cache, config.rerank_depth, config.k1, config.b
     )
     return PairReader(put_head(base, config.scale), lesson, first_hits)
+
+
+def _candidates(config: TrainConfig) -> list[Fusion]:
+    """The weights that are tried, without 0, with which nothing would have to be read."""
+    if not config.weights:
+        return []
+    tried = candidate_fusions(WEIGHTED, config.weights, _RANK_CONSTANT, config.rerank_depth)
+    return [fusion for fusion in tried if fusion.weight]
 
 
 def put_head(base: SentenceTransformer, scale: float) -> CrossEncoder:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sptar_engine.evaluation.metrics import measure
-from sptar_engine.records import Hit, Rankings
+from sptar_engine.records import Rankings
+from sptar_engine.retrieval.fusion import Fusion
+from sptar_engine.retrieval.reordering import put_beside, reorder
 from sptar_engine.retrieval.reranking import Pair
 from sptar_engine.training.development import DEPTH, MEASURE, DevelopmentSet
 from sptar_engine.training.development_corpus import search_words
@@ -27,9 +29,21 @@ class FirstHits:
 
     def score(self, scores: Sequence[float]) -> float:
         """nDCG@10 when the hits are put in the order of their scores, which belong to `pairs` by place."""
+        return self._measure(self._by_query(scores), None)
+
+    def choose(self, scores: Sequence[float], fusions: Sequence[Fusion]) -> tuple[Fusion, float]:
+        """The way to put these scores together with BM25's that gives the best nDCG@10, of equal ones the first."""
+        read = self._by_query(scores)
+        measured = [(fusion, self._measure(read, fusion)) for fusion in fusions]
+        return max(measured, key=lambda one: one[1])
+
+    def _by_query(self, scores: Sequence[float]) -> dict[str, dict[str, float]]:
         waiting = iter(scores)
+        return {query_id: {hit.doc_id: next(waiting) for hit in some} for query_id, some in self.hits.items()}
+
+    def _measure(self, read: Mapping[str, Mapping[str, float]], fusion: Fusion | None) -> float:
         ranked = {
-            query_id: sorted((Hit(hit.doc_id, next(waiting)) for hit in some), key=lambda hit: (-hit.score, hit.doc_id))
+            query_id: reorder(some, put_beside(some, read[query_id], fusion), DEPTH)
             for query_id, some in self.hits.items()
         }
         return measure(self.development.qrels, ranked).mean[MEASURE]

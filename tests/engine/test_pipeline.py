@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from sptar_engine.configs import FilterConfig, GenerateConfig, PrepareConfig, StageConfig, TeachConfig, TuneConfig
+from sptar_engine.configs import (
+    FilterConfig,
+    GenerateConfig,
+    PrepareConfig,
+    StageConfig,
+    TeachConfig,
+    TrainConfig,
+    TuneConfig,
+)
 from sptar_engine.errors import Cancelled, InputError, StageError, StaleAttempt
 from sptar_engine.pipeline import RESULT, StageResult, Store, named_models, run_stage, stage_key
 from sptar_engine.registry import StageSpec
@@ -383,12 +391,21 @@ def test_key_depends_on_the_exact_model(store, monkeypatch) -> None:
     assert stage_key(TuneConfig(), {"prepare": "x"}, store.models) != before
 
 
+def test_cross_encoder_by_its_own_score_alone_is_known_from_before_there_was_a_choice(store) -> None:
+    def key(weights: int) -> str:
+        return stage_key(TrainConfig(family="cross_encoder", weights=weights), {"prepare": "x"}, store.models)
+
+    assert "weights" in TrainConfig(family="cross_encoder", weights=0).idle
+    assert len({key(0), key(5), key(10)}) == 3
+
+
 @pytest.mark.parametrize(
     ("config", "idle", "use"),
     [
         (GenerateConfig, {"base": "sparse-encoder"}, {"choice": "diverse"}),
         (FilterConfig, {"max_length": 64, "threads": 1}, {"method": "round_trip"}),
         (TeachConfig, {"document_tokens": 64}, {"teacher": "likelihood"}),
+        (TrainConfig, {"weights": 5, "k1": 1.2}, {"family": "cross_encoder"}),
     ],
 )
 def test_setting_that_nothing_looks_at_does_not_make_another_result(store, monkeypatch, config, idle, use) -> None:

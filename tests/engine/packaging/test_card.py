@@ -144,6 +144,9 @@ def test_card_of_a_cross_encoder_says_that_it_needs_a_keyword_search() -> None:
     assert 'from sentence_transformers import CrossEncoder\n\nmodel = CrossEncoder("library-search")' in card
     assert "cannot search a collection by itself: a keyword search (BM25) finds the documents" in " ".join(card.split())
     assert "putting the first 50 hits of one in order" in card
+    assert "its score counts" not in card
+    beside = write_card(replace(FACTS, family="cross_encoder", rerank_depth=50, weight=0.3))
+    assert "its score counts 30% and the keyword search's 70%" in " ".join(beside.split())
     assert "Beyond 256 tokens of query and document together a text is not read." in card
     assert "vectors of" not in card
 

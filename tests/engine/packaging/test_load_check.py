@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from sptar_engine.errors import Cancelled, StageError
-from sptar_engine.packaging import clean_load, load_check, load_example
+from sptar_engine.packaging import clean_load, load_check, load_example, load_example_cross_encoder
 from sptar_engine.packaging.archive import model_files, write_archive
 from sptar_engine.packaging.usage import USAGES
+from sptar_engine.records import Hit
+from sptar_engine.retrieval.fusion import WEIGHTED, Fusion, write_fusion
+from sptar_engine.retrieval.reordering import put_beside
 from tests import tiny_families
 
 Pack = Callable[..., Path]
@@ -76,6 +79,20 @@ def test_archive_of_every_family_loads_in_a_clean_process_with_the_same_numbers(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     assert _check(tmp_path / "m.zip", reference.numbers, scratch) <= load_check.TOLERANCE
+
+
+def test_example_of_a_cross_encoder_counts_as_it_was_measured(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(load_example_cross_encoder, "FOLDER", tmp_path)
+    hits = [Hit("a", 7.0), Hit("b", 6.0), Hit("c", 2.0), Hit("d", 2.0)]
+    read = [0.5, 3.0, -1.0, 2.0]
+    assert load_example_cross_encoder.put_together(read, [hit.score for hit in hits]) == read
+    for weight in (0.3, 1.0):
+        fusion = Fusion(WEIGHTED, weight, 60, 50)
+        write_fusion(tmp_path, fusion, {})
+        found = load_example_cross_encoder.put_together(read, [hit.score for hit in hits])
+        by_id = dict(zip("abcd", read, strict=True))
+        expected = put_beside(hits, by_id, fusion) if weight < 1 else by_id
+        assert dict(zip("abcd", found, strict=True)) == pytest.approx(expected)
 
 
 def test_kind_of_model_that_is_none_of_ours_is_not_loaded(tmp_path: Path) -> None:

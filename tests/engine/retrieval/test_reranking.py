@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ from sptar_engine.errors import Cancelled, InputError
 from sptar_engine.records import Hit, rank_hits
 from sptar_engine.retrieval import reranking
 from sptar_engine.retrieval.encoder import load_cross_encoder
+from sptar_engine.retrieval.fusion import RECIPROCAL_RANK, WEIGHTED, Fusion, write_fusion
 from sptar_engine.retrieval.ranking import open_ranker
-from sptar_engine.retrieval.reordering import reorder
+from sptar_engine.retrieval.reordering import put_beside, reorder
 from sptar_engine.retrieval.reranking import score_pairs
 from tests.engine.retrieval.conftest import QUERIES, TEXTS
 
@@ -40,6 +42,37 @@ def test_hits_beyond_the_depth_keep_their_order_below() -> None:
     ]  # fmt: skip
     assert reorder([], {}) == []
     assert reorder(HITS, {}) == [Hit("a", -1.0), Hit("b", -2.0), Hit("c", -3.0), Hit("d", -4.0)]
+
+
+def test_scores_beside_those_of_the_search_are_scaled_over_what_was_read() -> None:
+    read = {"a": -3.0, "b": 1.0, "c": 5.0}
+    assert put_beside(HITS, read, None) == read
+    # BM25 of the three read: 1, 0.5 and 0; the reading: 0, 0.5 and 1.
+    assert put_beside(HITS, read, Fusion(WEIGHTED, 0.25, 60, 50)) == {"a": 0.75, "b": 0.5, "c": 0.25}
+    assert put_beside(HITS, read, Fusion(WEIGHTED, 1.0, 60, 1)) == {"a": 0.0, "b": 0.5, "c": 1.0}
+    by_rank = put_beside(HITS, read, Fusion(RECIPROCAL_RANK, None, 1, 1))
+    assert by_rank == pytest.approx({"a": 1 / 2 + 1 / 4, "b": 2 / 3, "c": 1 / 4 + 1 / 2})
+    assert put_beside(HITS, {"b": 2.0}, Fusion(WEIGHTED, 0.4, 60, 50)) == {"b": 1.0}
+    assert put_beside([], {}, Fusion(WEIGHTED, 0.4, 60, 50)) == {}
+
+
+def test_model_whose_folder_says_so_ranks_beside_the_search(space, folder, tmp_path) -> None:
+    alone, found = rank(space, folder, rerank_depth=3), keywords(space)
+    beside = shutil.copytree(folder, tmp_path / "beside")
+    write_fusion(beside, Fusion(WEIGHTED, 0.3, 60, 3), {})
+    for query_id, hits in rank(space, beside, rerank_depth=3).items():
+        first, own = found[query_id][:3], {hit.doc_id: hit.score for hit in alone[query_id][:3]}
+        expected = {hit.doc_id: 0.3 * own_share + 0.7 * share for hit, own_share, share in zip(
+            first, scaled([own[hit.doc_id] for hit in first]), scaled([hit.score for hit in first]), strict=True
+        )}  # fmt: skip
+        assert {hit.doc_id: hit.score for hit in hits[:3]} == pytest.approx(expected)
+        assert [hit.doc_id for hit in hits[3:]] == [hit.doc_id for hit in found[query_id][3:]]
+        assert hits == rank_hits(hits)
+
+
+def scaled(scores: list[float]) -> list[float]:
+    low, high = min(scores), max(scores)
+    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
 
 
 def test_order_is_that_of_sentence_transformers(space, folder) -> None:

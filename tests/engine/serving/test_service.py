@@ -14,8 +14,9 @@ import pytest
 from sptar_engine.errors import InputError
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.feedback import move_towards
-from sptar_engine.retrieval.fusion import Feedback, Fusion, write_fusion
+from sptar_engine.retrieval.fusion import WEIGHTED, Feedback, Fusion, write_fusion
 from sptar_engine.retrieval.kinds import DOCUMENT, QUERY
+from sptar_engine.retrieval.reordering import put_beside, reorder
 from sptar_engine.serving import corpora as corpora_module
 from sptar_engine.serving.wire import Refusal
 from tests.engine.serving.stand_ins import SubjectModel, WordSearcher, build_words, subject_texts, write_corpus
@@ -109,6 +110,19 @@ def test_model_that_reads_puts_keyword_hits_in_order_and_needs_no_other_index(st
     assert len(hits) == len(found) == 32
     texts = subject_texts(64)
     assert [doc_id for doc_id, _ in hits] == sorted(found, key=lambda doc_id: (-len(texts[doc_id]), doc_id))
+
+
+def test_model_that_reads_counts_beside_the_search_as_its_folder_says(start) -> None:
+    running = start(load_model=lambda folder, tokens: LongestFirst() if folder.name == "reader" else SubjectModel())
+    name = reading_model(running.root)
+    fusion = Fusion(WEIGHTED, 0.4, 60, 50)
+    write_fusion(running.root / "reader", fusion, {})
+    running.ready(name)
+    found = [Hit(*hit) for hit in running.ask("search", text="wing number3", depth=50)["hits"]]
+    lengths = {hit.doc_id: float(len(subject_texts(64)[hit.doc_id])) for hit in found}
+    hits = [Hit(*hit) for hit in running.ask("search", text="wing number3", retriever=name, depth=8)["hits"]]
+    assert hits == reorder(found, put_beside(found, lengths, fusion), 8)
+    assert [hit.doc_id for hit in hits] != [hit.doc_id for hit in reorder(found, lengths, 8)]
 
 
 def test_hits_beyond_those_that_are_read_keep_their_order(start, monkeypatch) -> None:

@@ -115,6 +115,9 @@ def test_family_that_begins_at_random_has_no_mixture_and_is_held_against_another
         assert metrics["dev_nDCG@10_untrained"] == metrics["dev_nDCG@10_yardstick"]
         assert f"of {metrics['yardstick']}" in metrics["sentence"] and not metrics["kept_untrained"]
     assert ("sparse autoencoder" in metrics["sentence"]) == (family == "sparse")
+    assert ("weight" in metrics) == (family == "cross_encoder")
+    said = f"counts {metrics.get('weight', 1):.0%} there, BM25's {1 - metrics.get('weight', 1):.0%}."
+    assert (said in metrics["sentence"]) == (metrics.get("weight", 1) < 1)
 
 
 def test_yardstick_of_all_families_is_measured_once(make_context, inputs, make_config) -> None:

@@ -14,6 +14,7 @@ from sptar_engine.configs import TrainConfig
 from sptar_engine.errors import StageError
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.reordering import reading_fusion
 from sptar_engine.training import base_opinion
 from sptar_engine.training.base_opinion import ask_base
 from sptar_engine.training.cross_encoder import (
@@ -24,6 +25,7 @@ from sptar_engine.training.cross_encoder import (
     queries_per_step,
 )
 from sptar_engine.training.first_hits import FirstHits
+from sptar_engine.training.lora import load_trained_values, trained_values
 from sptar_engine.training.pace import parameter_groups
 from tests.engine.training.lessons import (
     DEVELOPMENT,
@@ -60,6 +62,30 @@ def logits(learner: PairReader, number: int) -> torch.Tensor:
     texts = [DOCUMENTS[key] for key in READ[number]]
     pairs = [(QUERIES[number], text) for text in texts]
     return torch.tensor(learner.module.predict(pairs, show_progress_bar=False))
+
+
+def test_its_weight_beside_bm25_is_chosen_and_kept_with_the_weights(tiny_encoder, monkeypatch, tmp_path) -> None:
+    """Reading is right where BM25 has equal scores, and wrong where BM25 is sure, so half and half is best."""
+    read = {"q1": {"d4": 0.0, "twin": 0.1, "d1": 0.9}, "q2": {"d2": 0.0}, "q3": {"d1": 0.9, "d3": 1.0, "d2": 0.0}}
+    pairs = [read[query_id][hit.doc_id] for query_id, hits in HITS.hits.items() for hit in hits]
+    monkeypatch.setattr("sptar_engine.training.cross_encoder.score_pairs", lambda *_: torch.tensor(pairs))
+    scored = {}
+    for weights in (0, 1, 10):
+        learner = make(tiny_encoder, weights=weights)
+        assert "reading_weight" in trained_values(learner.module)
+        scored[weights] = learner.score(silent())
+        kept = trained_values(learner.module)
+        load_trained_values(learner.module, {**kept, "reading_weight": torch.tensor(0.0)})
+        load_trained_values(learner.module, kept)
+        learner.save(tmp_path / str(weights))
+    assert scored[0] == scored[1] == HITS.score(pairs)
+    assert reading_fusion(tmp_path / "0") is None
+    assert reading_fusion(tmp_path / "1").weight == 1
+    fusion = reading_fusion(tmp_path / "10")
+    assert scored[10] == HITS.choose(pairs, [fusion])[1] >= scored[1]
+    others = [HITS.choose(pairs, [replace(fusion, weight=step / 10)])[1] for step in range(1, 11)]
+    assert scored[10] == max(others)
+    assert CrossEncoder(str(tmp_path / "10"), device="cpu").predict([("a", "b")]).shape == (1,)
 
 
 def test_losses_of_a_worked_example() -> None:

@@ -104,6 +104,30 @@ def test_what_is_derived_from_it_looks_once_as_it_did(done_experiment: Experimen
     assert {step.config.as_dict()["feedback"] for step in steps if step.stage in ("teach", "fuse")} == {0}
 
 
+def test_what_is_derived_from_it_ranks_by_a_cross_encoders_own_score(done_experiment: Experiment, monkeypatch) -> None:
+    migration = import_module("webapp.migrations.0007_own_score")
+    monkeypatch.setattr(migration, "_AT_ONCE", 2)
+    experiment = done_experiment
+    experiment.settings = {"train": {"epochs": 1}}
+    experiment.families = ["bi_encoder", "cross_encoder"]
+    experiment.save()
+    last = experiment.stages.order_by("position").last()
+    before = {row.step_id: row.config for row in experiment.stages.all()}
+    StageRun.objects.create(
+        experiment=experiment, position=last.position + 1, step_id="train.sptar/cross_encoder", stage="train",
+        queue="cpu", config={"family": "cross_encoder", "epochs": 1},
+    )  # fmt: skip
+    for _ in range(2):
+        migration.keep(apps, SimpleNamespace(connection=connection))
+    experiment.refresh_from_db()
+    assert experiment.settings == {"train": {"epochs": 1, "weights": 0}}
+    found = {row.step_id: row.config for row in experiment.stages.all()}
+    assert found.pop("train.sptar/cross_encoder") == {"family": "cross_encoder", "epochs": 1, "weights": 0}
+    assert found == before
+    steps = [step for step in planned(experiment, ()) if step.stage == "train" and step.family == "cross_encoder"]
+    assert steps and {step.config.as_dict()["weights"] for step in steps} == {0}
+
+
 def test_experiments_that_know_the_option_keep_it(done_experiment: Experiment) -> None:
     before = (done_experiment.settings, list(done_experiment.stages.values_list("config", flat=True)))
     import_module("webapp.migrations.0006_one_look").keep(apps, SimpleNamespace(connection=connection))
