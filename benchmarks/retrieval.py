@@ -3,7 +3,9 @@
     DATASETS=… python -m benchmarks.retrieval --json
 
 Both sides encode the same 3,000 documents and all queries of a collection with the bundled retriever, rank 100,000
-document vectors for 1,000 query vectors down to 100, and measure; the product's own functions do it for ours.
+document vectors for 1,000 query vectors down to 100, and measure; the product's own functions do it for ours. It takes
+the documents for a part of a corpus as large as what is searched, for which it looks anew in every turn whether this
+machine is to encode in bfloat16 (`checks.number_format_ours`).
 
 `sentence_transformers` is `SentenceTransformer.encode` in float32, with its own batches of 32 sorted by length, and
 `semantic_search`; the measuring is the same. Encoded are the documents that msmarco-mini's test queries are judged
@@ -42,8 +44,10 @@ from sptar_engine.data.beir import CORPUS_FILE, iter_documents, read_qrels, read
 from sptar_engine.data.sample.builder import write_sample
 from sptar_engine.evaluation.metrics import measure
 from sptar_engine.records import Hit, Qrels, Rankings
-from sptar_engine.retrieval.dense import Vectors, encode, search
+from sptar_engine.retrieval.dense import FLOAT32, Vectors, encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
+from sptar_engine.retrieval.kinds import DOCUMENT, QUERY
+from sptar_engine.retrieval.number_format import settle_format
 from sptar_engine.runtime import prepare_torch
 
 _BASE = "all-minilm-l6-v2"
@@ -81,7 +85,7 @@ class Copies:
 class Side:
     """One way to do it, what it has made last, and the seconds of its turns."""
 
-    encode: Callable[[Sequence[str]], Vectors]
+    encode: Callable[[Sequence[str], str], Vectors]
     search: Callable[[Sequence[str], Vectors, Sequence[str], Vectors, int], Rankings]
     documents: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
     queries: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
@@ -92,8 +96,8 @@ class Side:
     def encode_all(self, texts: Texts) -> None:
         """The first half of a turn."""
         start = time.perf_counter()
-        self.documents = self.encode(list(texts.documents.values()))
-        self.queries = self.encode(list(texts.queries.values()))
+        self.documents = self.encode(list(texts.documents.values()), DOCUMENT)
+        self.queries = self.encode(list(texts.queries.values()), QUERY)
         self.encoding.append(time.perf_counter() - start)
 
     def search_all(self, copies: Copies) -> None:
@@ -202,13 +206,18 @@ def race(
     plain: SentenceTransformer, model: SentenceTransformer, texts: Texts, arguments: argparse.Namespace
 ) -> dict[str, Side]:
     """Both sides in turn: `plain` is in float32, `model` is ours."""
-    sides = {
-        _PEER: Side(lambda some: np.asarray(plain.encode(list(some), show_progress_bar=False)), search_plainly),
-        "ours": Side(lambda some: encode(model, some, _MAX_LENGTH), search),
-    }
+
+    def plainly(some: Sequence[str], side: str) -> Vectors:
+        return np.asarray(plain.encode(list(some), show_progress_bar=False))
+
+    def ours(some: Sequence[str], side: str) -> Vectors:
+        number_format = format_for(model, arguments.vectors) if side == DOCUMENT else FLOAT32
+        return encode(model, some, _MAX_LENGTH, side=side, number_format=number_format)
+
+    sides = {_PEER: Side(plainly, search_plainly), "ours": Side(ours, search)}
     copies: Copies | None = None
     for side in sides.values():
-        side.encode(list(texts.documents.values())[:16])  # warms up
+        side.encode(list(texts.documents.values())[:16], DOCUMENT)  # warms up
     for turn in range(1, arguments.repeats + 1):
         for name, side in sides.items():
             side.encode_all(texts)
@@ -216,6 +225,12 @@ def race(
             side.search_all(copies)
             tell(f"turn {turn}, {name}: encoding {side.encoding[-1]:.1f} s, searching {side.searching[-1]:.1f} s")
     return sides
+
+
+def format_for(model: SentenceTransformer, documents: int) -> str:
+    """The number format of a corpus of so many documents, looked for anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        return settle_format(model, documents, Path(folder))
 
 
 def tell(line: str) -> None:
@@ -241,6 +256,7 @@ def main(words: Sequence[str] | None = None) -> None:
     base = encoder_folder(_BASE, arguments.models)
     plain, model = (load_bi_encoder(base, _MAX_LENGTH, "cpu") for _ in range(2))
     result = summarise(texts, race(plain, model, texts, arguments))
+    result["checks"]["number_format_ours"] = format_for(model, arguments.vectors)
     if not arguments.json:
         print(f"ours {result['ours']} s, {_PEER} {result['peers'][_PEER]} s, ratio {result['ratio'][_PEER]}")
     print(json.dumps(result))

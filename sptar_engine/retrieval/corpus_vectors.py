@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from sentence_transformers import SentenceTransformer
 
 from sptar_engine.artifacts import read_json, sha256_file, sha256_json, write_json
 from sptar_engine.data.beir import CORPUS_FILE, read_corpus
 from sptar_engine.records import Corpus
-from sptar_engine.retrieval.dense import Tick, Vectors, encode
+from sptar_engine.retrieval.dense import FLOAT32, Tick, Vectors, encode
+from sptar_engine.retrieval.number_format import machine_of, settle_format
 
 _FORMAT = 2  # raise when the vectors of a text change, so that files in caches are not used any more
 _BLOCK = 2048  # documents encoded and written at a time: about a minute of work on two cores
@@ -28,38 +29,42 @@ def open_corpus_vectors(
 ) -> tuple[list[str], Vectors]:
     """Return the ids of all documents, in corpus order, and their vectors as `dense.encode` makes them.
 
-    The vectors stay in `folder`, in a file named by `model_hash`, the corpus and the machine; it is made when it is
-    not there yet, under a lock, so that a second process waits and finds it. What a stopped process has encoded is
-    kept. The array is a view of the file: the system reads what is looked at and forgets it again when memory is
-    short. In memory are the ids alone.
+    The vectors stay in `folder`, in a file named by `model_hash`, the corpus, the machine and, where that is not
+    float32 (`number_format`), the format they are computed in; it is made when it is not there yet, under a lock, so
+    that a second process waits and finds it. What a stopped process has encoded is kept. The array is a view of the
+    file: the system reads what is looked at and forgets it again when memory is short. In memory are the ids alone.
     """
     corpus = read_corpus(dataset)
-    machine = [str(model.device), torch.get_num_threads(), torch.__version__]
-    key = sha256_json([_FORMAT, model_hash, sha256_file(dataset / CORPUS_FILE), max_length, machine])[:_KEY_LETTERS]
-    path = folder / f"corpus-vectors-{key}.npy"
+    number_format = settle_format(model, len(corpus), folder)
+    rounded = [] if number_format == FLOAT32 else [number_format]
+    named = [_FORMAT, model_hash, sha256_file(dataset / CORPUS_FILE), max_length, machine_of(model), *rounded]
+    path = folder / f"corpus-vectors-{sha256_json(named)[:_KEY_LETTERS]}.npy"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f".{path.name}.lock"):
             if not path.is_file():
-                _encode_all(model, corpus, max_length, path, tick)
+                width = model.get_embedding_dimension() or 0
+                encoder = partial(encode, model, max_length=max_length, number_format=number_format)
+                _encode_all(encoder, corpus, (len(corpus), width), path, tick)
     # "c": nothing is written, and torch takes no array that could not be.
     return list(corpus), np.load(path, mmap_mode="c")
 
 
-def _encode_all(model: SentenceTransformer, corpus: Corpus, max_length: int, path: Path, tick: Tick | None) -> None:
-    partial, progress = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.json")
-    done = read_json(progress)["done"] if progress.is_file() and partial.is_file() else 0
-    shape = (len(corpus), model.get_embedding_dimension() or 0)
-    store = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.float32, shape)
+def _encode_all(
+    encoder: Callable[..., Vectors], corpus: Corpus, shape: tuple[int, int], path: Path, tick: Tick | None
+) -> None:
+    unfinished, progress = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.json")
+    done = read_json(progress)["done"] if progress.is_file() and unfinished.is_file() else 0
+    store = np.lib.format.open_memmap(unfinished, "r+" if done else "w+", np.float32, shape)
     documents = islice(corpus.values(), done, None)
     while block := list(islice(documents, _BLOCK)):
         texts = [document.content for document in block]
-        store[done : done + len(block)] = encode(model, texts, max_length, _shifted(tick, done, len(corpus)))
+        store[done : done + len(block)] = encoder(texts, tick=_shifted(tick, done, len(corpus)))
         store.flush()
         done += len(block)
         write_json(progress, {"done": done})
     del store
-    os.replace(partial, path)
+    os.replace(unfinished, path)
     progress.unlink()
 
 

@@ -14,9 +14,13 @@ from sptar_engine.records import Hit
 from sptar_engine.retrieval.best_hits import BestHits, places_by_id
 from sptar_engine.retrieval.chunks import chunk_by_length
 from sptar_engine.retrieval.kinds import DOCUMENT
+from sptar_engine.runtime import torch_dtype
 
 Vectors = NDArray[np.float32]
 """One row for each text: (texts, dimensions)."""
+
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+"""Number formats of `encode`."""
 
 Tick = Callable[[int, int], None]
 """Called after each batch with the number of texts that are done, and of all texts."""
@@ -39,12 +43,14 @@ def encode(
     tick: Tick | None = None,
     *,
     side: str = DOCUMENT,
+    number_format: str = FLOAT32,
 ) -> Vectors:
     """Return the normalised vectors of texts, (texts, dimensions) in float32, as those of queries or of documents.
 
     A text is cut to `max_length` tokens, or to fewer when the model takes no more. Equal texts are encoded once, so
-    their vectors are equal to the last bit. `tick` is called once per batch and may raise to stop. The model's
-    length limit and its training mode are as before when this returns.
+    their vectors are equal to the last bit. In BFLOAT16 the products of matrices are rounded, and what is sensitive to
+    that, such as normalisation, is not (`torch.autocast`). `tick` is called once per batch and may raise to stop. The
+    model's length limit and its training mode are as before when this returns.
     """
     unique = sorted(set(texts))  # the same texts in another order pass in the same groups
     rows = {text: row for row, text in enumerate(unique)}
@@ -55,7 +61,7 @@ def encode(
     done = 0
     try:
         for places in chunk_by_length(_count_tokens(model, unique), budget):
-            vectors[places] = _encode_batch(model, [unique[place] for place in places], side)
+            vectors[places] = _encode_batch(model, [unique[place] for place in places], side, number_format)
             done += len(places)
             if tick:
                 # Counted in the caller's texts: one that comes twice is done with its first copy.
@@ -118,10 +124,14 @@ def _count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> list[int]
     return counts
 
 
-def _encode_batch(model: SentenceTransformer, batch: list[str], side: str) -> Vectors:
-    # `encode_query` would also put the base's own prompt for queries before them, which no training has seen.
-    vectors = model.encode(batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False, task=side)
+def _encode_batch(model: SentenceTransformer, batch: list[str], side: str, number_format: str) -> Vectors:
+    rounds = number_format != FLOAT32
+    with torch.autocast(model.device.type, torch_dtype(number_format), enabled=rounds):
+        # `encode_query` would also put the base's own prompt for queries before them, which no training has seen.
+        vectors = model.encode(
+            batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False, task=side
+        )
     rows = np.asarray(vectors, dtype=np.float32)
-    if model.dtype != torch.float32:  # in which lengths of 1 are rounded to three digits
+    if rounds or model.dtype != torch.float32:  # in which lengths of 1 are rounded to three digits
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
     return rows

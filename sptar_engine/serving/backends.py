@@ -78,7 +78,12 @@ class _BiEncoder:
         self.dimensions = model.get_embedding_dimension() or 0
         self._model = model
 
-    def encode(self, texts: Sequence[str], side: str) -> Vectors:
-        from sptar_engine.retrieval.dense import encode
+    def encode(self, texts: Sequence[str], side: str, number_format: str = "") -> Vectors:
+        from sptar_engine.retrieval.dense import FLOAT32, encode
 
-        return encode(self._model, texts, self._max_length, side=side)
+        return encode(self._model, texts, self._max_length, side=side, number_format=number_format or FLOAT32)
+
+    def settle_format(self, documents: int, folder: Path) -> str:
+        from sptar_engine.retrieval.number_format import settle_format
+
+        return settle_format(self._model, documents, folder)

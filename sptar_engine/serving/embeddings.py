@@ -27,15 +27,17 @@ def write_embeddings(
     """
     from sptar_engine.retrieval.dense import encode  # loads torch
     from sptar_engine.retrieval.encoder import load_bi_encoder
+    from sptar_engine.retrieval.number_format import settle_format
     from sptar_engine.runtime import pick_device
 
     doc_ids = [document.doc_id for document in iter_documents(corpus)]
     if not (parts / VECTORS_FILE).is_file():
         retriever = load_bi_encoder(model, max_length, pick_device())
         dimensions = retriever.get_embedding_dimension() or 0
+        number_format = settle_format(retriever, len(doc_ids), parts)
         for _ in build_vectors(
             parts, iter_documents(corpus), len(doc_ids), dimensions,
-            lambda texts: encode(retriever, texts, max_length), tick,
+            lambda texts: encode(retriever, texts, max_length, number_format=number_format), tick,
         ):  # fmt: skip
             pass
     write_npz(target, doc_ids, open_vectors(parts, len(doc_ids)))

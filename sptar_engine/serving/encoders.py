@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -31,8 +31,14 @@ class Model(Protocol):
 
     dimensions: int
 
-    def encode(self, texts: Sequence[str], side: str) -> Vectors:
-        """Encode a batch of one `side` of a search, `kinds.QUERY` or `kinds.DOCUMENT`."""
+    def encode(self, texts: Sequence[str], side: str, number_format: str = "") -> Vectors:
+        """Encode a batch of one `side` of a search, `kinds.QUERY` or `kinds.DOCUMENT`.
+
+        `number_format` is one that `settle_format` gave; float32 without it.
+        """
+
+    def settle_format(self, documents: int, folder: Path) -> str:
+        """In which a corpus of so many documents is encoded; `folder` keeps what was settled."""
 
 
 @runtime_checkable
@@ -65,10 +71,19 @@ class Encoder:
             vector: Vectors = self._encoding.encode([text], QUERY)[0]
             return vector
 
-    def documents(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of a batch, (texts, dimensions), as soon as no query waits."""
-        with self._turn(lambda: not self._taken and not self._queries):
-            return self._encoding.encode(texts, DOCUMENT)
+    def corpus(self, documents: int, folder: Path) -> Callable[[Sequence[str]], Vectors]:
+        """What gives the vectors of a batch, (texts, dimensions), of a corpus of so many documents, kept in `folder`.
+
+        A batch is encoded as soon as no query waits.
+        """
+        with self._last():
+            number_format = self._encoding.settle_format(documents, folder)
+
+        def encode(texts: Sequence[str]) -> Vectors:
+            with self._last():
+                return self._encoding.encode(texts, DOCUMENT, number_format)
+
+        return encode
 
     def read(self, query: str, texts: Sequence[str]) -> list[float]:
         """A score of each text for the query."""
@@ -93,6 +108,10 @@ class Encoder:
             with self._free:
                 self._queries -= 1
                 self._free.notify_all()
+
+    def _last(self) -> AbstractContextManager[None]:
+        """The turn of documents, when no query waits."""
+        return self._turn(lambda: not self._taken and not self._queries)
 
     @contextmanager
     def _turn(self, may_go: Callable[[], bool]) -> Iterator[None]:

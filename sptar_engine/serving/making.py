@@ -66,7 +66,7 @@ def make_vectors(corpus: CorpusName, name: EncoderName, encoders: Encoders, tick
     encoder = encoders.get(name)
     documents = iter_documents(corpus.path)
     folder = vectors_folder(corpus, name)
-    yield from build_vectors(folder, documents, total, encoder.dimensions, encoder.documents, tick)
+    yield from build_vectors(folder, documents, total, encoder.dimensions, encoder.corpus(total, folder), tick)
 
 
 def make_topics(corpus: CorpusName, encoder: EncoderName, tick: Tick) -> Steps:

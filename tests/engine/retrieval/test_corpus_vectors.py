@@ -5,7 +5,7 @@ import pytest
 
 from sptar_engine.data.beir import read_corpus
 from sptar_engine.errors import Cancelled
-from sptar_engine.retrieval import corpus_vectors
+from sptar_engine.retrieval import corpus_vectors, number_format
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
@@ -21,14 +21,15 @@ def opened(model, toy_dataset, tmp_path, monkeypatch):
     """Open the vectors in blocks of 16 documents; `opened.encoded` counts the documents that went through the model."""
     monkeypatch.setattr(corpus_vectors, "_BLOCK", 16)
 
-    def counted(model, texts, max_length, tick):
+    def counted(model, texts, max_length, tick, number_format):
         opening.encoded += len(texts)
-        return encode(model, texts, max_length, tick)
+        opening.formats.append(number_format)
+        return encode(model, texts, max_length, tick, number_format=number_format)
 
     def opening(folder="cache", tick=None, model_hash="base", max_length=64):
         return open_corpus_vectors(model, model_hash, toy_dataset, max_length, tmp_path / folder, tick)
 
-    opening.encoded = 0
+    opening.encoded, opening.formats = 0, []
     monkeypatch.setattr(corpus_vectors, "encode", counted)
     return opening
 
@@ -74,3 +75,17 @@ def test_stopped_making_goes_on_to_the_same_bytes(opened, tmp_path) -> None:
 def test_search_takes_the_file_as_it_is(opened) -> None:
     doc_ids, vectors = opened()
     assert search(["q"], np.array(vectors[3:4]), doc_ids, vectors, 1)["q"][0].doc_id == doc_ids[3]
+
+
+def test_large_corpus_has_a_file_of_its_own_for_each_number_format(opened, monkeypatch) -> None:
+    small = opened()[1]
+    monkeypatch.setattr(number_format, "LARGE", len(small))
+    for name in ("float32", "bfloat16"):
+        monkeypatch.setattr(number_format, "find_format", lambda model, name=name: name)
+        vectors = opened(folder=name)[1]
+        opened(folder=name)
+        assert opened.formats[-1] == name
+        np.testing.assert_allclose((vectors * small).sum(axis=1), 1, atol=2e-3 if name == "bfloat16" else 1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert np.abs(vectors - small).max() > 1e-5
+    assert opened.encoded == 3 * len(small)

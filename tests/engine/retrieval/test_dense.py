@@ -128,7 +128,9 @@ def test_texts_pass_in_groups_of_like_length_within_the_budget_of_tokens(model, 
     passed: list[list[str]] = []
     monkeypatch.setattr(dense, "_CHUNK_TOKENS", {"cpu": 16})
     monkeypatch.setattr(
-        dense, "_encode_batch", lambda _, batch, side: (passed.append(batch), np.zeros((len(batch), 32), np.float32))[1]
+        dense,
+        "_encode_batch",
+        lambda _, batch, *rest: (passed.append(batch), np.zeros((len(batch), 32), np.float32))[1],
     )
     encode(model, ["owl", "the sparrow of", "falcon", "the harbour of winter", "a"], 64)  # 3, 5, 3, 6, 3 tokens
     assert passed == [["the harbour of winter", "the sparrow of"], ["a", "falcon", "owl"]]

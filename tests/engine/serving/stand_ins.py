@@ -61,7 +61,10 @@ class SubjectModel:
 
     dimensions = DIMENSIONS
 
-    def encode(self, texts: Sequence[str], side: str) -> Vectors:
+    def settle_format(self, documents: int, folder: Path) -> str:
+        return "float32"
+
+    def encode(self, texts: Sequence[str], side: str, number_format: str = "") -> Vectors:
         vectors = np.stack([self._vector(text) for text in texts])
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 

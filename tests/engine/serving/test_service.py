@@ -241,7 +241,7 @@ def test_query_is_answered_while_documents_are_encoded(start, monkeypatch) -> No
     batches = []
 
     class Slow(SubjectModel):
-        def encode(self, texts, side):
+        def encode(self, texts, side, number_format=""):
             batches.append(len(texts))
             return super().encode(texts, side)
 
@@ -299,11 +299,19 @@ def test_readiness_goes_from_absent_to_ready(start) -> None:
 
 
 def test_topics_come_after_the_vectors_with_label_and_members(start) -> None:
-    running = start()
+    may_go = threading.Event()
+
+    class Waiting(SubjectModel):
+        def encode(self, texts, side, number_format=""):
+            may_go.wait(10)
+            return super().encode(texts, side)
+
+    running = start(load_model=lambda folder, tokens: Waiting())
     no = refused(lambda: running.ask("topics"))
     assert (no.reason, str(no)) == ("absent", "The topics of these documents have not been looked for yet.")
     running.ask("prepare", what="topics")
     assert refused(lambda: running.ask("topics")).reason == "building"
+    may_go.set()
     assert running.service.builds.idle(20)
     topics = running.ask("topics")["topics"]
     assert [topic["id"] for topic in topics] == list(range(len(topics)))
