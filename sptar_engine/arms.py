@@ -108,6 +108,11 @@ def cell(arm: str, family: str, variant: str = "") -> str:
     return f"{name}:{variant}" if variant else name
 
 
+def ending(family: str) -> str:
+    """What tells files and folders of a family's models from those of the bi-encoder, whose names have no ending."""
+    return "" if family in ("", BI_ENCODER) else f"-{family.replace('_', '-')}"
+
+
 def read_cell(name: str) -> Cell:
     """The cell of a name that `cell` made."""
     place, _, variant = name.partition(":")

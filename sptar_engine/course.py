@@ -7,10 +7,10 @@ in the cache when a family is added or left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER, FAMILIES, HYBRID, Arm, cell
+from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER, FAMILIES, HYBRID, Arm, cell, ending
 from sptar_engine.configs import CROSS_ENCODER_NEGATIVES, LONGEST_NAME, STARTS_RANDOM, StageConfig
 from sptar_engine.steps import DECISIONS, Step, changed, setting
 
@@ -170,18 +170,21 @@ def fusing(
     )
 
 
-def packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig]) -> Step:
-    """Make the archive of an arm's first training of a family."""
+def packaging(arm: Arm, family: str, configs: Mapping[str, StageConfig], families: Sequence[str]) -> Step:
+    """Make the archive of an arm's first training of a family.
+
+    A bi-encoder brings along how it is put together with BM25, where hybrids are among the `families` compared.
+    """
     name = cell(arm.name, family)
     inputs = {"prepare": "prepare", "train": f"train.{name}", "evaluate": f"evaluate.{name}"}
     inputs |= ({"tune": "tune"} if arm.tunes else {}) | ({"filter": f"filter.{arm.name}"} if arm.generates else {})
+    if family == BI_ENCODER and HYBRID in families:
+        hybrid = cell(arm.name, HYBRID)
+        inputs |= {"fuse": f"fuse.{hybrid}", "together": f"evaluate.{hybrid}"}
     named = changed(configs["package"], name=_folder(str(setting(configs, "package.name")), family))
     return Step(f"package.{name}", "package", named, inputs, (arm.name,), family)
 
 
 def _folder(name: str, family: str) -> str:
     """The folder inside of the archive: two families that are unpacked in one place do not meet."""
-    if family == BI_ENCODER:
-        return name
-    kind = f"-{family.replace('_', '-')}"
-    return name[: LONGEST_NAME - len(kind)] + kind
+    return name[: LONGEST_NAME - len(ending(family))] + ending(family)

@@ -121,7 +121,7 @@ def _packages(entries: Sequence[_Entry], families: Sequence[str]) -> Iterator[St
         last = trained[-1]
         for family in families:
             if FAMILIES[family].trains:
-                yield packaging(last.arm, family, last.configs)
+                yield packaging(last.arm, family, last.configs, families)
 
 
 def run(

@@ -57,7 +57,12 @@ _SPECS = (
     StageSpec("fuse", 3, ("prepare",), ("train",), "choose how BM25 and dense search are put together"),
     StageSpec("evaluate", 2, ("prepare",), ("train", "fuse"), "rank the test queries and measure"),
     StageSpec(
-        "package", 3, ("prepare", "train", "evaluate"), ("tune", "filter"), "build the archive to download", True
+        "package",
+        4,
+        ("prepare", "train", "evaluate"),
+        ("tune", "filter", "fuse", "together"),
+        "build the archive to download",
+        True,
     ),
 )
 

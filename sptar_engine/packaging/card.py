@@ -6,7 +6,7 @@ paths, so an archive can be handed on without its data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sptar_engine.packaging.usage import USAGES, Usage
@@ -60,6 +60,16 @@ class Step:
     settings: Mapping[str, Cell]
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How a bi-encoder is put together with BM25 of `k1` and `b`, in a sentence, and how that was measured."""
+
+    sentence: str
+    k1: float
+    b: float
+    measured: Sequence[Measured]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardFacts:
     """All a card says. `sources` begins with the base retriever; `dimensions` is the length of a vector.
@@ -88,6 +98,7 @@ class CardFacts:
     predicts_words: bool = False
     two_towers: bool = False
     projected: bool = False
+    together: Together | None = None
 
     @property
     def usage(self) -> Usage:
@@ -98,7 +109,7 @@ class CardFacts:
 def write_card(facts: CardFacts) -> str:
     """The text of README.md: YAML front matter as model hubs read it, then Markdown."""
     parts = [
-        _front_matter(facts), _introduction(facts), _use(facts), _measures(facts), _sources(facts),
+        _front_matter(facts), _introduction(facts), _use(facts), _measures(facts), *_together(facts), _sources(facts),
         _steps(facts), _settings(facts), _versions(facts), _limits(facts),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -171,13 +182,27 @@ Give a document as its title, a space, and its text. Beyond {facts.max_length} t
 
 
 def _measures(facts: CardFacts) -> str:
-    rows = [[one.measure, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}"] for one in facts.measured]
     return (
         f"## Measured\n\nOn {facts.test_queries} test queries, which took no part in training or choice.\n\n"
-        + _table(["measure", "mean", "95 % interval"], rows)
+        + _figures(facts.measured)
         + "\n\nIntervals are bootstraps over the queries: they say how far the mean depends on which queries were\n"
         "asked, and nothing about other collections. nDCG is trec_eval's, with linear gain."
     )
+
+
+def _together(facts: CardFacts) -> Iterator[str]:
+    if (both := facts.together) is not None:
+        yield (
+            "## Together with keyword search\n\n"
+            "`python load_example_hybrid.py` puts this model's hits together with those of a keyword search (BM25),\n"
+            f"as `fusion.json` says. It was chosen on the held-out queries, with k1 = {both.k1:g} and b = {both.b:g}.\n"
+            f"{both.sentence}\n\nOn the same test queries both together have:\n\n{_figures(both.measured)}"
+        )
+
+
+def _figures(measured: Sequence[Measured]) -> str:
+    rows = [[one.measure, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}"] for one in measured]
+    return _table(["measure", "mean", "95 % interval"], rows)
 
 
 def _sources(facts: CardFacts) -> str:

@@ -61,12 +61,13 @@ def compute(model: Any, sentences: list[str]) -> Any:
 
 
 def main(folder: str, target: str) -> None:
-    """Save what the model makes of the sentences of standard input, then run the folder's own example."""
+    """Save what the model makes of the sentences of standard input, then run the folder's own examples."""
     forbid_network()
     import numpy as np
 
     np.save(target, compute(load(folder), json.load(sys.stdin)))
-    runpy.run_path(str(Path(folder, "load_example.py")), run_name="__main__")
+    for example in sorted(Path(folder).glob("load_example*.py")):
+        runpy.run_path(str(example), run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from sptar_engine.errors import ConfigError
 from sptar_engine.evaluation.compare import interval
 from sptar_engine.packaging import load_check
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums, write_archive
-from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, Together, write_card, write_requirements
 from sptar_engine.packaging.usage import USAGES
+from sptar_engine.retrieval.fusion import FUSION_FILE
 from sptar_engine.retrieval.kinds import has_two_towers
 from sptar_engine.stage import StageContext, StageOutput
 from sptar_engine.training.pairs import WRITTEN, count_pairs
@@ -36,6 +37,8 @@ def run(config: PackageConfig, context: StageContext) -> StageOutput:
     reference = load_check.read_reference(model)
     facts = gather_facts(config, context, reference)
     contents |= written_files(facts)
+    if facts.together:
+        contents[FUSION_FILE] = context.input("fuse") / FUSION_FILE
     contents[SUMS] = sums(digests(contents))
 
     archive = context.out_dir / f"{name}.zip"
@@ -55,11 +58,12 @@ def run(config: PackageConfig, context: StageContext) -> StageOutput:
 
 def written_files(facts: CardFacts) -> dict[str, Content]:
     """The files beside the model that are written here."""
-    return {
+    files: dict[str, Content] = {
         "README.md": write_card(facts).encode(),
         "requirements.txt": write_requirements(facts.pins).encode(),
-        "load_example.py": _example(facts.family).encode(),
+        "load_example.py": _source(USAGES[facts.family].example).encode(),
     }
+    return files | ({"load_example_hybrid.py": _source("load_example_hybrid").encode()} if facts.together else {})
 
 
 def gather_facts(config: PackageConfig, context: StageContext, reference: load_check.Reference) -> CardFacts:
@@ -87,6 +91,7 @@ def gather_facts(config: PackageConfig, context: StageContext, reference: load_c
         weight=float(training["metrics"].get("weight", 1.0)),
         predicts_words=_has_module(context.input("train") / "model", "SpladePooling"),
         two_towers=has_two_towers(context.input("train") / "model"),
+        together=_together(context),
         projected=_has_module(context.input("train") / "model", "Dense"),
     )
 
@@ -108,9 +113,19 @@ def make_step(stage: str, result: Mapping[str, Any], models: Path) -> Step:
     return Step(stage, str(metrics.get("sentence", "")), numbers, settings)
 
 
-def _example(family: str) -> str:
-    """The source of the example that goes along with a model of this family."""
-    return inspect.getsource(importlib.import_module(f"sptar_engine.packaging.{USAGES[family].example}"))
+def _source(example: str) -> str:
+    """The source of an example that goes along with a model."""
+    return inspect.getsource(importlib.import_module(f"sptar_engine.packaging.{example}"))
+
+
+def _together(context: StageContext) -> Together | None:
+    """How the hybrid of this bi-encoder was put together and measured, where there is one."""
+    if "fuse" not in context.inputs:
+        return None
+    result = read_json(context.input("fuse") / "result.json")
+    per_query = read_json(context.input("together") / "metrics.json")["per_query"]
+    config = result["config"]
+    return Together(str(result["metrics"].get("sentence", "")), config["k1"], config["b"], measure(per_query))
 
 
 def _has_module(model: Path, kind: str) -> bool:

@@ -18,6 +18,7 @@ from sptar_engine.artifacts import read_json
 from sptar_engine.data.beir import CORPUS_FILE, qrels_path
 from sptar_engine.errors import StageError
 from sptar_engine.packaging.archive import SUMS, Content, digests, model_files, sums
+from sptar_engine.retrieval.fusion import FUSION_FILE
 from webapp.archive_kinds import family_in
 from webapp.downloads import exact_cell
 from webapp.errands import archive_words
@@ -31,7 +32,8 @@ from webapp.selectors.report import report_html
 _EVERY = 1000  # rows between two reports
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _PROMPT = "prompt.json"
-_PACKED = ("requirements.txt", "load_example.py")  # of the packed model, beside its weights and its card
+# Of the packed model, beside its weights and its card; the last two where there is a hybrid of it.
+_PACKED = ("requirements.txt", "load_example.py", "load_example_hybrid.py", FUSION_FILE)
 
 Files = dict[str, Content]
 Tick = Callable[[int, int, str], None]
@@ -63,8 +65,9 @@ def _retriever(order: Order) -> Files:
     if packed.model is None:
         raise StageError("The trained model's folder is gone; run the experiment exactly again.")
     files = model_files(packed.model)
-    files |= {name: archive_words.from_zip(packed.archive, name) for name in _PACKED}
     checked = {name: digest for name, digest in packed.listing["files"].items() if name not in ("README.md", SUMS)}
+    beside = [name for name in _PACKED if name in checked and name not in files]
+    files |= {name: archive_words.from_zip(packed.archive, name) for name in beside}
     order.tick(0, len(files), "Comparing with the files that were checked")
     if digests(files) != checked:
         raise StageError("The trained model is not the one that was checked; run the experiment exactly again.")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sptar_engine.arms import BI_ENCODER, FAMILIES
+from sptar_engine.arms import FAMILIES, ending
 from webapp.selectors.words import family_name
 
 BEIR = """# Generated questions as a BEIR dataset
@@ -37,7 +37,7 @@ _LATER = """- `qrels/test-{number}.tsv`, `metrics-{number}.json`: the newest jud
 
 def model_place(family: str) -> str:
     """The folder of a search model in everything: a name of its own for each kind."""
-    return "retriever" if family == BI_ENCODER else f"retriever-{family.replace('_', '-')}"
+    return f"retriever{ending(family)}"
 
 
 _EVERYTHING = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from sptar_engine.arms import ARMS, BI_ENCODER
+from sptar_engine.arms import ARMS, BI_ENCODER, ending
 from sptar_engine.artifacts import sha256_json
 from webapp.archive_kinds import KINDS, default_options, family_in
 from webapp.models import BulkReview, Decision, Errand, Experiment, ReviewStep, StageRun, State
@@ -154,11 +154,9 @@ def file_name(stage: StageRun, name: str) -> str:
 
     The engine names archives so by now; those of older experiments are all called the same.
     """
-    stem, dot, ending = name.rpartition(".")
-    of_family = f"-{stage.family.replace('_', '-')}"
-    if stage.family in ("", BI_ENCODER) or stem.endswith(of_family):
-        return name
-    return f"{stem}{of_family}{dot}{ending}"
+    stem, dot, extension = name.rpartition(".")
+    kind = ending(stage.family)
+    return name if stem.endswith(kind) else f"{stem}{kind}{dot}{extension}"
 
 
 def packed_arm(sources: Sources) -> str:

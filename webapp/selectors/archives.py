@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
-from sptar_engine.arms import BI_ENCODER
+from sptar_engine.arms import BI_ENCODER, CROSS_ENCODER
 from sptar_engine.packaging.usage import USAGES
+from sptar_engine.retrieval.fusion import FUSION_FILE
 from webapp.archive_kinds import KINDS, Kind, family_in
 from webapp.models import Archive, Errand, Experiment, Project, StageRun, State
 from webapp.places import archive_folder
@@ -209,6 +210,14 @@ def _state(archive: Archive, errand: Errand | None) -> tuple[str, str]:
     return "failed", "Failed"
 
 
+def _beside(family: str, files: Container[str]) -> Iterator[str]:
+    """What the archive holds for a search together with keyword search, as it was measured."""
+    if family == CROSS_ENCODER and FUSION_FILE in files:
+        yield "Its score was measured beside that search's: load_example.py puts both together."
+    elif FUSION_FILE in files:
+        yield "load_example_hybrid.py puts it together with a keyword search, as the hybrid was measured."
+
+
 def _model(packed: Packed) -> Model:
     listing, version = packed.listing, packed.pins.get("sentence-transformers", "")
     loader = USAGES[packed.family].loader
@@ -224,5 +233,5 @@ def _model(packed: Packed) -> Model:
             f'from sentence_transformers import {loader}; model = {loader}("{packed.name}")'
             f"  # sentence-transformers=={version}"
         ),
-        usage=_USAGES[packed.family],
+        usage=" ".join((_USAGES[packed.family], *_beside(packed.family, listing.get("files", {})))),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sptar_engine.configs import FAMILIES
-from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, write_card, write_requirements
+from sptar_engine.packaging.card import CardFacts, Measured, Source, Step, Together, write_card, write_requirements
 from sptar_engine.packaging.usage import USAGES
 
 FACTS = CardFacts(
@@ -149,6 +149,16 @@ def test_card_of_a_cross_encoder_says_that_it_needs_a_keyword_search() -> None:
     assert "its score counts 30% and the keyword search's 70%" in " ".join(beside.split())
     assert "Beyond 256 tokens of query and document together a text is not read." in card
     assert "vectors of" not in card
+
+
+def test_card_of_a_bi_encoder_says_how_its_hybrid_was_made_and_measured() -> None:
+    both = Together("Keyword search counts 20%, the bi-encoder 80%.", 0.9, 0.4, [Measured("nDCG@10", 0.45, 0.4, 0.5)])
+    card = write_card(replace(FACTS, together=both))
+    section = card.split("## Together with keyword search")[1].split("## Made from")[0]
+    assert "python load_example_hybrid.py" in section and "k1 = 0.9 and b = 0.4" in section
+    assert "Keyword search counts 20%, the bi-encoder 80%." in section
+    assert "| nDCG@10 | 0.4500 | 0.4000 to 0.5000 |" in section
+    assert "Together with keyword search" not in write_card(FACTS)
 
 
 def test_card_of_late_interaction_loads_its_own_class() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +11,18 @@ import numpy as np
 import pytest
 
 from sptar_engine.errors import Cancelled, StageError
-from sptar_engine.packaging import clean_load, load_check, load_example, load_example_cross_encoder
+from sptar_engine.packaging import (
+    clean_load,
+    load_check,
+    load_example,
+    load_example_cross_encoder,
+    load_example_hybrid,
+)
 from sptar_engine.packaging.archive import model_files, write_archive
 from sptar_engine.packaging.usage import USAGES
-from sptar_engine.records import Hit
-from sptar_engine.retrieval.fusion import WEIGHTED, Fusion, write_fusion
+from sptar_engine.records import Hit, rank_hits
+from sptar_engine.retrieval.feedback import move_towards
+from sptar_engine.retrieval.fusion import WEIGHTED, Feedback, Fusion, write_fusion
 from sptar_engine.retrieval.reordering import put_beside
 from tests import tiny_families
 
@@ -93,6 +101,34 @@ def test_example_of_a_cross_encoder_counts_as_it_was_measured(tmp_path: Path, mo
         by_id = dict(zip("abcd", read, strict=True))
         expected = put_beside(hits, by_id, fusion) if weight < 1 else by_id
         assert dict(zip("abcd", found, strict=True)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("fusion", [
+    Fusion("reciprocal_rank", None, 60, 4), Fusion("weighted", 0.3, 60, 4), Fusion("weighted", 0.0, 60, 1000),
+    Fusion("weighted", 0.6, 60, 5, Feedback(Fusion("weighted", 0.4, 60, 5), 3, 0.5)),
+    Fusion("weighted", 0.6, 60, 5, Feedback(Fusion("reciprocal_rank", None, 10, 5), 2, 1.0)),
+])  # fmt: skip
+def test_example_of_a_hybrid_ranks_as_the_engine_does(fusion: Fusion, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    doc_ids = [f"d{number}" for number in range(9)]
+    vectors = rng.standard_normal((10, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    query, documents = vectors[0], vectors[1:]
+    words = {"d4": 3.0, "d1": 2.5, "d7": 2.5, "d2": 0.5, "d8": 0.25}
+
+    def dense(vector) -> list[Hit]:
+        return rank_hits([Hit(*pair) for pair in zip(doc_ids, (documents @ vector).tolist(), strict=True)])
+
+    lexical, meaning = {"q": rank_hits([Hit(*pair) for pair in words.items()])}, {"q": dense(query)}
+    if again := fusion.feedback:
+        found = [doc_ids.index(hit.doc_id) for hit in again.first.fuse(lexical, meaning, again.documents)["q"]]
+        meaning = {"q": dense(move_towards(query, documents[found], again.rate))}
+    expected = fusion.fuse(lexical, meaning, 9)["q"]
+    write_fusion(tmp_path, fusion, {})
+    stored = json.loads((tmp_path / "fusion.json").read_text())
+    ranked = load_example_hybrid.search(query, doc_ids, documents, words, stored)
+    assert [doc_id for doc_id, _ in ranked] == [hit.doc_id for hit in expected]
+    assert [score for _, score in ranked] == pytest.approx([hit.score for hit in expected], abs=1e-5)
 
 
 def test_kind_of_model_that_is_none_of_ours_is_not_loaded(tmp_path: Path) -> None:

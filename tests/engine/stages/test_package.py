@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sptar_engine.configs import PackageConfig, build_config
 from sptar_engine.errors import ConfigError, StageError
 from sptar_engine.packaging import load_check
 from sptar_engine.packaging.usage import USAGES
+from sptar_engine.retrieval.fusion import Feedback, Fusion, write_fusion
 from sptar_engine.stages import package
 from tests import tiny_families
 from tests.conftest import MakeContext
@@ -105,6 +107,27 @@ def test_every_family_has_its_card_its_example_and_its_loader(
     assert json.loads(files["toy-search/config_sentence_transformers.json"])["model_type"] == loader
     assert ("first 30 hits" in card) is (family == "cross_encoder")
     assert ("sparse autoencoder" in card) is (family == "sparse")
+
+
+def test_archive_of_a_bi_encoder_with_a_hybrid_holds_how_both_searches_are_put_together(
+    inputs: Inputs, config: PackageConfig, make_context: MakeContext, tmp_path: Path
+) -> None:
+    """Its load check runs the example for both as well, which has a keyword search's hits and looks twice."""
+    for role, stage in (("fuse", "fuse"), ("together", "evaluate")):
+        inputs[role] = tmp_path / "stages" / role
+        inputs[role].mkdir()
+        result = {"config": build_config(stage, {"b": 0.7}).as_dict(), "metrics": {"sentence": "Half and half."}}
+        (inputs[role] / "result.json").write_text(json.dumps(result))
+    first = Fusion("weighted", 0.5, 60, 1000)
+    write_fusion(inputs["fuse"], replace(first, feedback=Feedback(first, 2, 0.5)), {})
+    (inputs["together"] / "metrics.json").write_text(json.dumps({"mean": {}, "per_query": {"nDCG@10": {"q0": 0.5}}}))
+    context = make_context("package", inputs)
+    package.run(config, context)
+    files = _read_zip(context.out_dir / "toy-search.zip")
+    card = files["toy-search/README.md"].decode()
+    assert "b = 0.7" in card and "Half and half." in card and "| nDCG@10 | 0.5000 |" in card
+    assert files["toy-search/fusion.json"] == (inputs["fuse"] / "fusion.json").read_bytes()
+    assert b"def put_together" in files["toy-search/load_example_hybrid.py"]
 
 
 def test_sums_in_the_archive_verify(

@@ -25,6 +25,7 @@ MODEL = {
     "1_Pooling/config.json": b"{}",
 }  # fmt: skip
 EXAMPLE = (Path(packaging.__file__).parent / "load_example.py").read_bytes()
+HYBRID = {"load_example_hybrid.py": b"print('both')", "fusion.json": b'{"weight": 0.5}'}
 ADAPTER = {"adapter_config.json": b'{"peft_type": "PROMPT_TUNING"}', "adapter_model.safetensors": b"prompt"}
 VERSIONS = {"peft": "0.21.2", "transformers": "5.23.0", "sentence-transformers": "6.2.0", "torch": "2.13.0+cpu"}
 ARMS = ["bm25", "zero_shot", "inpars", "sptar"]
@@ -57,7 +58,7 @@ def finished_experiment(
             state=State.DONE if is_done else State.WAITING,
         )  # fmt: skip
         if is_done:
-            fill(places.store_folder(project) / "stages" / folder, step.stage)
+            fill(places.store_folder(project) / "stages" / folder, step.stage, has_hybrid="fuse" in step.inputs)
     return experiment
 
 
@@ -87,7 +88,7 @@ def add_questions(experiment: Experiment, texts: list[str], step: str = "generat
     )
 
 
-def fill(folder: Path, stage: str) -> None:
+def fill(folder: Path, stage: str, *, has_hybrid: bool = False) -> None:
     """The files of a finished step."""
     files: dict[str, bytes] = {}
     if stage == "prepare":
@@ -107,16 +108,17 @@ def fill(folder: Path, stage: str) -> None:
         files = {f"model/{name}": content for name, content in MODEL.items()}
     write(folder, files)
     if stage == "package":
-        pack(folder)
+        pack(folder, has_hybrid=has_hybrid)
 
 
-def pack(folder: Path, model: Mapping[str, Content] = MODEL) -> None:
+def pack(folder: Path, model: Mapping[str, Content] = MODEL, *, has_hybrid: bool = False) -> None:
     """retriever.zip and package.json, made by the engine's own functions."""
     contents: dict[str, Content] = dict(model)
     contents |= {
         "README.md": write_card(facts()).encode(), "requirements.txt": write_requirements(VERSIONS).encode(),
         "load_example.py": EXAMPLE,
     }  # fmt: skip
+    contents |= HYBRID if has_hybrid else {}
     contents[SUMS] = sums(digests(contents))
     archive = folder / "retriever.zip"
     write_archive(archive, "retriever", contents, lambda done, total, name: None)

@@ -32,6 +32,7 @@ def test_each_kind_is_offered_with_its_own_line(client: Client, project: Project
     assert page.count("btn-primary") == 1
     assert page.count('id="sha"') == page.count('id="sha-late_interaction"') == 1
     assert "?family=late_interaction" in page
+    assert page.count("load_example_hybrid.py puts it together with a keyword search, as the hybrid was measured.") == 1
 
 
 def test_files_of_several_kinds_have_names_of_their_own(
@@ -57,6 +58,9 @@ def test_a_card_of_ones_own_goes_with_the_kind_it_is_about(
         assert any(name.endswith("model.safetensors") for name in opened.namelist())
     usual = make("retriever", "measures", chosen="bi_encoder")
     assert usual.options["family"] == "bi_encoder"
+    with zipfile.ZipFile(found.file_of(usual) or Path()) as opened:
+        names = {Path(name).name for name in opened.namelist()}
+    assert {"load_example_hybrid.py", "fusion.json", "requirements.txt"} <= names
     assert make("retriever", "measures").pk == usual.pk
     assert Archive.objects.count() == 2
 
