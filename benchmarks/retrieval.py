@@ -5,7 +5,7 @@
 Both sides encode the same 3,000 documents and all queries of a collection with the bundled retriever, rank 100,000
 document vectors for 1,000 query vectors down to 100, and measure; the product's own functions do it for ours. It takes
 the documents for a part of a corpus as large as what is searched, for which it looks anew in every turn whether this
-machine is to encode in bfloat16 (`checks.number_format_ours`).
+machine is to encode in bfloat16 (`checks.number_formats_ours`).
 
 `sentence_transformers` is `SentenceTransformer.encode` in float32, with its own batches of 32 sorted by length, and
 `semantic_search`; the measuring is the same. Encoded are the documents that msmarco-mini's test queries are judged
@@ -92,6 +92,7 @@ class Side:
     rankings: Rankings = field(default_factory=dict)
     encoding: list[float] = field(default_factory=list)
     searching: list[float] = field(default_factory=list)
+    formats: set[str] = field(default_factory=set)
 
     def encode_all(self, texts: Texts) -> None:
         """The first half of a turn."""
@@ -196,6 +197,7 @@ def summarise(texts: Texts, sides: Mapping[str, Side]) -> dict[str, Any]:
             "same_hits": round(float(np.mean(same)), 6),
             "encoding_ours": round(median(ours.encoding), 2),
             f"encoding_{_PEER}": round(median(peer.encoding), 2),
+            "number_formats_ours": sorted(ours.formats),
             "searching_ours": round(median(ours.searching), 2),
             f"searching_{_PEER}": round(median(peer.searching), 2),
         },
@@ -212,6 +214,7 @@ def race(
 
     def ours(some: Sequence[str], side: str) -> Vectors:
         number_format = format_for(model, arguments.vectors) if side == DOCUMENT else FLOAT32
+        sides["ours"].formats.add(number_format)
         return encode(model, some, _MAX_LENGTH, side=side, number_format=number_format)
 
     sides = {_PEER: Side(plainly, search_plainly), "ours": Side(ours, search)}
@@ -256,7 +259,6 @@ def main(words: Sequence[str] | None = None) -> None:
     base = encoder_folder(_BASE, arguments.models)
     plain, model = (load_bi_encoder(base, _MAX_LENGTH, "cpu") for _ in range(2))
     result = summarise(texts, race(plain, model, texts, arguments))
-    result["checks"]["number_format_ours"] = format_for(model, arguments.vectors)
     if not arguments.json:
         print(f"ours {result['ours']} s, {_PEER} {result['peers'][_PEER]} s, ratio {result['ratio'][_PEER]}")
     print(json.dumps(result))

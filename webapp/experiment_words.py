@@ -50,8 +50,8 @@ FAMILY_WORDS = {
     ),
     "cross_encoder": Words(
         "Cross-encoder",
-        "Reads question and document together and puts keyword search's first results in order, its own score beside "
-        "theirs: slow.",
+        "Reads question and document together and puts keyword search's first results in order, its score beside "
+        "that search's: slow.",
     ),
     "sparse": Words(
         "Learned sparse", "Long lists of mostly zeros, searched like keywords (SPLADE, or an autoencoder)."

@@ -178,9 +178,9 @@ TERMS: tuple[Term, ...] = (
         "family of search models",
         "bi-encoder, late interaction, cross-encoder",
         "Three ways to compare a question with a document. The first compares one list of numbers for each and is the "
-        "fastest; the second compares word by word; the third reads both together, is the most exact and the slowest, "
-        "and only re-orders what another one found. Learned sparse search, adapters and hybrids are offered beside "
-        "them.",
+        "fastest; the second compares word by word; the third reads both together, is the slowest, needs the most to "
+        "learn from, and only re-orders what keyword search found. Learned sparse search, adapters and hybrids are "
+        "offered beside them.",
     ),
     Term(
         "learned sparse search",

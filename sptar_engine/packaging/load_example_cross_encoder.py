@@ -37,7 +37,7 @@ def put_together(read: list[float], found: list[float]) -> list[float]:
 
 def scale(scores: list[float]) -> list[float]:
     """Scores from 0, the lowest, to 1, the highest; all 1 when they are equal."""
-    low, high = min(scores), max(scores)
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
     return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
 
 

@@ -10,9 +10,11 @@ from sptar_engine.data.beir import CORPUS_FILE, read_corpus
 from sptar_engine.records import Document, Hit
 from sptar_engine.retrieval.kinds import RETRIEVERS, model_type
 from sptar_engine.retrieval.ranking import SearchSpace, open_ranker
+from sptar_engine.retrieval.reordering import reading_fusion
 
 BM25 = "bm25"
 _QUERY = "query"
+_READ = 50  # hits that a cross-encoder reads when its folder does not say
 _NEVER = 0  # documents up to which late interaction searches all of them: for one query BM25's hits are enough
 
 
@@ -30,9 +32,11 @@ def search_folder(
     kind = RETRIEVERS[model_type(folder)] if folder else BM25
     # Late interaction and a cross-encoder read some dozen documents for a query, which is not worth keeping.
     scratch = _scratch(dataset, folder, cache) if folder and kind == "sparse" else None
+    beside = reading_fusion(folder) if folder else None
     ranker = open_ranker(
-        kind, SearchSpace(dataset=dataset, cache=cache, scratch=scratch), model=folder, exact_limit=_NEVER
-    )
+        kind, SearchSpace(dataset=dataset, cache=cache, scratch=scratch), model=folder, exact_limit=_NEVER,
+        rerank_depth=beside.depth if beside else _READ,
+    )  # fmt: skip
     hits = ranker.rank({_QUERY: query}, depth, lambda *_: None)[_QUERY]
     corpus = read_corpus(dataset)
     return [(hit, corpus[hit.doc_id]) for hit in hits]

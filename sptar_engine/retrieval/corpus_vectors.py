@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -35,10 +35,12 @@ def open_corpus_vectors(
     file: the system reads what is looked at and forgets it again when memory is short. In memory are the ids alone.
     """
     corpus = read_corpus(dataset)
-    number_format = settle_format(model, len(corpus), folder)
-    rounded = [] if number_format == FLOAT32 else [number_format]
-    named = [_FORMAT, model_hash, sha256_file(dataset / CORPUS_FILE), max_length, machine_of(model), *rounded]
-    path = folder / f"corpus-vectors-{sha256_json(named)[:_KEY_LETTERS]}.npy"
+    named = [_FORMAT, model_hash, sha256_file(dataset / CORPUS_FILE), max_length, machine_of(model)]
+    number_format, path = FLOAT32, _path(folder, named)
+    # Vectors in float32 that are there, or begun, serve on: they are the better ones.
+    if not path.is_file() and not _progress(path).is_file():
+        number_format = settle_format(model, len(corpus), folder)
+        path = path if number_format == FLOAT32 else _path(folder, [*named, number_format])
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f".{path.name}.lock"):
@@ -53,7 +55,7 @@ def open_corpus_vectors(
 def _encode_all(
     encoder: Callable[..., Vectors], corpus: Corpus, shape: tuple[int, int], path: Path, tick: Tick | None
 ) -> None:
-    unfinished, progress = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.json")
+    unfinished, progress = path.with_name(f".{path.name}.partial"), _progress(path)
     done = read_json(progress)["done"] if progress.is_file() and unfinished.is_file() else 0
     store = np.lib.format.open_memmap(unfinished, "r+" if done else "w+", np.float32, shape)
     documents = islice(corpus.values(), done, None)
@@ -66,6 +68,15 @@ def _encode_all(
     del store
     os.replace(unfinished, path)
     progress.unlink()
+
+
+def _path(folder: Path, named: Sequence[object]) -> Path:
+    return folder / f"corpus-vectors-{sha256_json(list(named))[:_KEY_LETTERS]}.npy"
+
+
+def _progress(path: Path) -> Path:
+    """Says how far the making of a file has come, as long as it is not whole."""
+    return path.with_name(f".{path.name}.json")
 
 
 def _shifted(tick: Tick | None, before: int, total: int) -> Tick | None:

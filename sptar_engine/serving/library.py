@@ -14,6 +14,7 @@ from sptar_engine.data.beir import CORPUS_FILE
 from sptar_engine.errors import ArtifactError, SptarError
 from sptar_engine.retrieval.fusion import Fusion, read_fusion
 from sptar_engine.retrieval.kinds import BI_ENCODER, model_type
+from sptar_engine.retrieval.reordering import reading_fusion
 from sptar_engine.serving.wire import Refusal
 
 MAX_LENGTH = 256  # tokens of a text that an encoder reads unless its name says otherwise, as evaluate's default
@@ -92,6 +93,16 @@ class Library:
             return read_fusion(self._inside(folder))
         except ArtifactError as error:
             raise Refusal("refused", "How these two searches are put together is not on the disk any more.") from error
+
+    def beside(self, encoder: EncoderName) -> Fusion | None:
+        """How the scores of a model that reads BM25's hits are put together with BM25's; None where they stand alone.
+
+        Raises Refusal when the file that says so is broken.
+        """
+        try:
+            return reading_fusion(encoder.folder)
+        except ArtifactError as error:
+            raise Refusal("refused", "The files of this search model are damaged.") from error
 
     def _look_up(self, name: object) -> EncoderName:
         parts = _NAME.fullmatch(name) if isinstance(name, str) and "\0" not in name else None

@@ -15,7 +15,7 @@ from typing import Any
 from sptar_engine.artifacts import read_json
 from sptar_engine.records import Hit
 from sptar_engine.retrieval.feedback import move_towards
-from sptar_engine.retrieval.reordering import put_beside, reading_fusion, reorder
+from sptar_engine.retrieval.reordering import put_beside, reorder
 from sptar_engine.serving import making
 from sptar_engine.serving.backends import Backends
 from sptar_engine.serving.builds import State
@@ -137,16 +137,19 @@ class Service:
     def _by_reading(self, request: Request, name: CorpusName, retriever: str) -> list[Hit]:
         """BM25's first hits in the order of a model that reads them, then its others."""
         text, depth = request.text("text"), request.count("depth", 20, _DEPTH)
+        k1, b = request.number("k1", _K1, 100), request.number("b", _B, 1)
         encoder = self._stock.require_encoder(name, retriever, begin=not request.flag("look"))
         if not text.strip():
             self._stock.encoders.begin(encoder)  # somebody is about to type
             return []
+        fusion = self._stock.library.beside(encoder)
+        read = _READ if fusion is None else min(_READ, fusion.depth)
         reader = self._stock.encoders.soon(encoder, _LOADING)
         with self._stock.corpora.using(name) as corpus:
-            found = self._stock.read(name, BM25, lambda folder: corpus.search(text, max(depth, _READ), _K1, _B))
-            texts = {hit.doc_id: corpus.documents[hit.doc_id].content for hit in found[:_READ]}
+            found = self._stock.read(name, BM25, lambda folder: corpus.search(text, max(depth, read), k1, b))
+            texts = {hit.doc_id: corpus.documents[hit.doc_id].content for hit in found[:read]}
         scores = dict(zip(texts, reader.read(text, list(texts.values())), strict=True))
-        return reorder(found, put_beside(found, scores, reading_fusion(encoder.folder)), depth)
+        return reorder(found, put_beside(found, scores, fusion), depth)
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         return _row(self._stock.begin(self._corpus(request), request.text("what"), again=True))

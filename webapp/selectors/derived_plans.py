@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sptar_engine.configs import StageConfig, build_config
+from sptar_engine.errors import ConfigError
 from sptar_engine.steps import DECISIONS, Step
 from webapp.models import Experiment, StageRun, State
 from webapp.selectors.estimates import RANGE, Counts, Piece, Speeds, free_memory, read_speeds, seconds_of
@@ -12,7 +14,7 @@ from webapp.selectors.models import ModelChoice, choices
 from webapp.selectors.queues import queue_view
 from webapp.selectors.words import plural, size, stage_name, time_range
 
-_MACHINE = ("dtype", "threads")  # decided by the machine, and inherited from the experiment before
+_MACHINE = frozenset({"dtype", "threads"})  # decided by the machine, and inherited from the experiment before
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,13 @@ def _comes_back(step: Step, known: Mapping[str, StageRun]) -> bool:
     row = known.get(step.step_id)
     if row is None or row.inputs != dict(step.inputs) or DECISIONS in step.inputs.values():
         return False  # other verdicts: only the file could tell that they are the same
-    return _without(row.config) == _without(step.config.as_dict())
+    try:
+        stored = build_config(row.stage, row.config)  # options that are new since then are at their defaults
+    except ConfigError:
+        return False
+    return _that_counts(stored) == _that_counts(step.config)
 
 
-def _without(config: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in config.items() if name not in _MACHINE}
+def _that_counts(config: StageConfig) -> dict[str, object]:
+    left_out = _MACHINE | config.idle
+    return {name: value for name, value in config.as_dict().items() if name not in left_out}

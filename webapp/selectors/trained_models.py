@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from sptar_engine.arms import ARMS, BI_ENCODER, FAMILIES, HYBRID, cell, read_cell
+from sptar_engine.arms import ARMS, BI_ENCODER, CROSS_ENCODER, FAMILIES, HYBRID, cell, read_cell
 from sptar_engine.serving.library import MAX_LENGTH
 from webapp.cells import is_trained
 from webapp.models import Experiment, Project, StageRun, State
@@ -91,7 +91,9 @@ class TrainedModel:
 
     def _asked(self, retriever: str, fusion: StageRun | None) -> dict[str, Any] | None:
         if fusion is None:
-            return {"retriever": retriever}
+            # A cross-encoder puts the hits of the BM25 in order with which it was measured.
+            config = self.stage.config if self.family == CROSS_ENCODER and retriever == self.after else {}
+            return {"retriever": retriever, **{name: config[name] for name in ("k1", "b") if name in config}}
         folder = self._stages / fusion.folder
         words = {name: fusion.config[name] for name in ("k1", "b") if name in fusion.config}
         return {"retriever": retriever, "fusion": str(folder), **words} if folder.is_dir() else None

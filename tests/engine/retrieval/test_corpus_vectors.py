@@ -5,7 +5,7 @@ import pytest
 
 from sptar_engine.data.beir import read_corpus
 from sptar_engine.errors import Cancelled
-from sptar_engine.retrieval import corpus_vectors, number_format
+from sptar_engine.retrieval import corpus_vectors
 from sptar_engine.retrieval.corpus_vectors import open_corpus_vectors
 from sptar_engine.retrieval.dense import encode, search
 from sptar_engine.retrieval.encoder import load_bi_encoder
@@ -77,15 +77,33 @@ def test_search_takes_the_file_as_it_is(opened) -> None:
     assert search(["q"], np.array(vectors[3:4]), doc_ids, vectors, 1)["q"][0].doc_id == doc_ids[3]
 
 
+def settled(monkeypatch, name: str) -> None:
+    monkeypatch.setattr(corpus_vectors, "settle_format", lambda model, documents, folder: name)
+
+
 def test_large_corpus_has_a_file_of_its_own_for_each_number_format(opened, monkeypatch) -> None:
-    small = opened()[1]
-    monkeypatch.setattr(number_format, "LARGE", len(small))
-    for name in ("float32", "bfloat16"):
-        monkeypatch.setattr(number_format, "find_format", lambda model, name=name: name)
-        vectors = opened(folder=name)[1]
-        opened(folder=name)
-        assert opened.formats[-1] == name
-        np.testing.assert_allclose((vectors * small).sum(axis=1), 1, atol=2e-3 if name == "bfloat16" else 1e-6)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    assert np.abs(vectors - small).max() > 1e-5
-    assert opened.encoded == 3 * len(small)
+    exact = opened()[1]
+    settled(monkeypatch, "bfloat16")
+    rounded = opened(folder="other")[1]
+    assert opened.formats[-1] == "bfloat16"
+    np.testing.assert_allclose((rounded * exact).sum(axis=1), 1, atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1, atol=1e-6)
+    assert np.abs(rounded - exact).max() > 1e-5
+    settled(monkeypatch, "float32")
+    np.testing.assert_array_equal(opened(folder="other")[1], exact)
+    settled(monkeypatch, "bfloat16")
+    encoded = opened.encoded
+    np.testing.assert_array_equal(opened(folder="other")[1], exact)  # the better ones, once they are there
+    assert opened.encoded == encoded
+
+
+def test_making_that_was_begun_in_float32_goes_on_in_it(opened, monkeypatch) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > 16:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        opened(tick=stop)
+    settled(monkeypatch, "bfloat16")
+    opened()
+    assert set(opened.formats) == {"float32"}

@@ -125,6 +125,39 @@ def test_model_that_reads_counts_beside_the_search_as_its_folder_says(start) -> 
     assert [hit.doc_id for hit in hits] != [hit.doc_id for hit in reorder(found, lengths, 8)]
 
 
+def test_no_more_is_read_than_was_measured_and_a_broken_weight_is_told(start) -> None:
+    running = start(load_model=lambda folder, tokens: LongestFirst() if folder.name == "reader" else SubjectModel())
+    name, folder = reading_model(running.root), running.root / "reader"
+    write_fusion(folder, Fusion(WEIGHTED, 1.0, 60, 3), {})
+    running.ready(name)
+    found = [doc_id for doc_id, _ in running.ask("search", text="wing", depth=8, k1=2.0, b=0.1)["hits"]]
+    hits = running.ask("search", text="wing", retriever=name, depth=8, k1=2.0, b=0.1)["hits"]
+    assert {doc_id for doc_id, _ in hits[:3]} == set(found[:3])
+    assert [doc_id for doc_id, _ in hits[3:]] == found[3:]
+    (folder / "fusion.json").write_text("{")
+    no = refused(lambda: running.ask("search", text="wing", retriever=name))
+    assert str(no) == "The files of this search model are damaged."
+
+
+def test_large_corpus_is_encoded_in_the_format_that_is_settled_for_it(start) -> None:
+    settled, formats = [], set()
+
+    class Rounding(SubjectModel):
+        def settle_format(self, documents, folder):
+            settled.append((documents, folder.name))
+            return "bfloat16"
+
+        def encode(self, texts, side, number_format=""):
+            formats.add((side, number_format))
+            return super().encode(texts, side)
+
+    running = start(load_model=lambda folder, tokens: Rounding())
+    running.ready("base")
+    assert running.ask("search", text="wing", retriever="base")["hits"]
+    assert [(documents, name.startswith("vectors-")) for documents, name in settled] == [(64, True)]
+    assert formats == {(DOCUMENT, "bfloat16"), (QUERY, "")}
+
+
 def test_hits_beyond_those_that_are_read_keep_their_order(start, monkeypatch) -> None:
     monkeypatch.setattr("sptar_engine.serving.service._READ", 3)
     running = start(load_model=lambda folder, tokens: LongestFirst() if folder.name == "reader" else SubjectModel())

@@ -18,6 +18,7 @@ from sptar_engine.presets import PRESETS
 from webapp.jobs.comparison import step_of
 from webapp.models import Experiment, StageRun, User
 from webapp.places import snapshot_folder
+from webapp.selectors.derived_plans import plan_of
 from webapp.selectors.experiments import stages_of
 from webapp.selectors.recipes import command_of, recipe_of
 from webapp.services.experiments import planned, repeat
@@ -126,6 +127,19 @@ def test_what_is_derived_from_it_ranks_by_a_cross_encoders_own_score(done_experi
     assert found == before
     steps = [step for step in planned(experiment, ()) if step.stage == "train" and step.family == "cross_encoder"]
     assert steps and {step.config.as_dict()["weights"] for step in steps} == {0}
+
+
+def test_options_that_are_new_and_nothing_looks_at_make_nothing_done_anew(done_experiment: Experiment) -> None:
+    experiment = done_experiment
+    for row in experiment.stages.filter(stage="train"):
+        row.config = {name: value for name, value in row.config.items() if name != "weights"}
+        row.save()
+    steps = planned(experiment, ())
+    assert plan_of(experiment, steps).reused == len(steps)
+    row = experiment.stages.get(step_id="train.sptar")
+    row.config = {**row.config, "gone": 1}
+    row.save()
+    assert plan_of(experiment, steps).reused < len(steps)
 
 
 def test_experiments_that_know_the_option_keep_it(done_experiment: Experiment) -> None:

@@ -193,3 +193,11 @@ def test_every_packed_model_is_made_ready_by_itself(gridded) -> None:
 def test_an_experiment_without_a_bi_encoder_is_listed_and_linked(project, make_experiment) -> None:
     experiment = make_experiment(families=("adapter",))
     assert choice_of(project, {}).model == find_model(experiment, "sptar/adapter")
+
+
+def test_a_cross_encoder_is_asked_with_the_keyword_search_it_was_measured_with(project, make_experiment) -> None:
+    words = {stage: {"k1": 1.4, "b": 0.6} for stage in ("train", "evaluate", "teach", "fuse")}
+    made = make_experiment(words, families=["cross_encoder"])
+    asked = searches_of(find_model(made, "sptar/cross_encoder"))
+    assert (asked["after"]["k1"], asked["after"]["b"]) == (1.4, 0.6)
+    assert "k1" not in asked["before"]
