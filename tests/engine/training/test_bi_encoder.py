@@ -36,6 +36,11 @@ def vectors(model: SentenceTransformer, texts: list[str]) -> torch.Tensor:
     return model.encode(texts, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False).clone()
 
 
+def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Not to the last bit: where weights lie in memory may change how a processor adds up."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 def columns(model: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
     texts = [pair.query for pair in PAIRS], [DOCUMENTS[pair.document_key] for pair in PAIRS]
     return [model.preprocess(column) for column in texts]
@@ -138,7 +143,7 @@ def test_saved_model_loads_gives_the_same_vectors_and_names_no_place(model, make
     loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert loaded.max_seq_length == 64
     texts = list(DOCUMENTS.values())
-    assert torch.equal(vectors(loaded, texts), vectors(model, texts))
+    assert_same(vectors(loaded, texts), vectors(model, texts))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
     assert not (tmp_path / "model" / "README.md").exists()
     assert {path.suffix for path in files} == {".json", ".safetensors"}
@@ -167,4 +172,4 @@ def test_plain_encoder_gets_mean_pooling(tiny_encoder, tmp_path) -> None:
     BiEncoder(model, make_lesson(plain)).save(tmp_path / "model")
     texts = list(DOCUMENTS.values())
     loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
-    assert torch.equal(vectors(loaded, texts), vectors(load_bi_encoder(tiny_encoder, 64, "cpu"), texts))
+    assert_same(vectors(loaded, texts), vectors(load_bi_encoder(tiny_encoder, 64, "cpu"), texts))
