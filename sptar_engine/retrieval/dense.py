@@ -14,6 +14,7 @@ from sptar_engine.records import Hit
 from sptar_engine.retrieval.best_hits import BestHits, places_by_id
 from sptar_engine.retrieval.chunks import chunk_by_length
 from sptar_engine.retrieval.kinds import DOCUMENT
+from sptar_engine.retrieval.lanes import in_lanes, lanes_on
 from sptar_engine.runtime import torch_dtype
 
 Vectors = NDArray[np.float32]
@@ -29,6 +30,7 @@ _TEXTS = 1024  # tokenised in one call: enough to keep the tokeniser's threads b
 # Padded tokens in one forward pass. On a CPU what a layer writes must stay in the cache: 32 passages at a time, the
 # habit of sentence-transformers, take half as long again for the same products. A GPU wants large passes.
 _CHUNK_TOKENS = {"cpu": 1024}
+_CHUNK_TOKENS_ROUNDED = {"cpu": 3072}  # products take half as long, so what each of them costs beside weighs more
 _CHUNK_TOKENS_ACCELERATOR = 65_536
 _QUERIES = 64  # searched together
 _DOCUMENTS = 1 << 16  # scored together: a block of scores is 16 MiB
@@ -49,23 +51,42 @@ def encode(
 
     A text is cut to `max_length` tokens, or to fewer when the model takes no more. Equal texts are encoded once, so
     their vectors are equal to the last bit. In BFLOAT16 the products of matrices are rounded, and what is sensitive to
-    that, such as normalisation, is not (`torch.autocast`). `tick` is called once per batch and may raise to stop. The
-    model's length limit and its training mode are as before when this returns.
+    that, such as normalisation, is not (`torch.autocast`). `tick` is called once per batch, in the caller's thread, and
+    may raise to stop. The model's length limit and its training mode are as before when this returns.
     """
     unique = sorted(set(texts))  # the same texts in another order pass in the same groups
     rows = {text: row for row, text in enumerate(unique)}
     vectors = np.zeros((len(unique), model.get_embedding_dimension() or 0), dtype=np.float32)
     limit, training = model.max_seq_length, model.training
     model.max_seq_length = min(max_length, limit or max_length)
-    budget = _CHUNK_TOKENS.get(model.device.type, _CHUNK_TOKENS_ACCELERATOR)
+    rounds = number_format != FLOAT32
+    budgets = _CHUNK_TOKENS_ROUNDED if rounds else _CHUNK_TOKENS
+    budget = budgets.get(model.device.type, _CHUNK_TOKENS_ACCELERATOR)
     done = 0
+
+    def encoded(places: list[int]) -> Vectors:
+        return _encode_batch(model, [unique[place] for place in places], side, number_format)
+
+    def keep(places: list[int], found: Vectors) -> None:
+        nonlocal done
+        vectors[places] = found
+        done += len(places)
+        if tick:
+            # Counted in the caller's texts: one that comes twice is done with its first copy.
+            tick(len(texts) * done // len(unique), len(texts))
+
+    def rounding() -> torch.autocast:
+        return torch.autocast(model.device.type, torch_dtype(number_format), enabled=rounds)
+
     try:
-        for places in chunk_by_length(_count_tokens(model, unique), budget):
-            vectors[places] = _encode_batch(model, [unique[place] for place in places], side, number_format)
-            done += len(places)
-            if tick:
-                # Counted in the caller's texts: one that comes twice is done with its first copy.
-                tick(len(texts) * done // len(unique), len(texts))
+        batches = chunk_by_length(_count_tokens(model, unique), budget)
+        # The last digits of float32 depend on the threads of an operation, and are to stay what they were.
+        ahead = 1 if rounds and lanes_on(model.device) > 1 else len(batches)
+        with rounding():  # one for all batches: each would round the weights anew, some 30 % of the time on a CPU
+            for places in batches[:ahead]:
+                keep(places, encoded(places))
+        if batches[ahead:]:  # behind a first one, at which the tokeniser is set, which threads must not do at once
+            in_lanes(encoded, batches[ahead:], keep, rounding)
     finally:
         model.max_seq_length = limit
         model.train(training)
@@ -125,13 +146,9 @@ def _count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> list[int]
 
 
 def _encode_batch(model: SentenceTransformer, batch: list[str], side: str, number_format: str) -> Vectors:
-    rounds = number_format != FLOAT32
-    with torch.autocast(model.device.type, torch_dtype(number_format), enabled=rounds):
-        # `encode_query` would also put the base's own prompt for queries before them, which no training has seen.
-        vectors = model.encode(
-            batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False, task=side
-        )
+    # `encode_query` would also put the base's own prompt for queries before them, which no training has seen.
+    vectors = model.encode(batch, batch_size=len(batch), normalize_embeddings=True, show_progress_bar=False, task=side)
     rows = np.asarray(vectors, dtype=np.float32)
-    if rounds or model.dtype != torch.float32:  # in which lengths of 1 are rounded to three digits
+    if number_format != FLOAT32 or model.dtype != torch.float32:  # in which lengths of 1 are rounded to three digits
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
     return rows

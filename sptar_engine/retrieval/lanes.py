@@ -1,0 +1,74 @@
+"""Batches on a CPU in two lanes: threads that take them one by one, each with its share of the cores.
+
+In one lane all cores share every operation and wait for each other at its end, thousands of times a second. Our
+processes let threads sleep while they wait, since spinning ones ruin each other beside other work, and waking up takes
+time. Where operations are short that is a third of it all (`benchmarks.retrieval`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from queue import SimpleQueue
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+_LANES = 2
+
+
+def lanes_on(device: torch.device) -> int:
+    """How many lanes the device has room for: an accelerator and a single core have one."""
+    return _LANES if device.type == "cpu" and torch.get_num_threads() >= _LANES else 1
+
+
+def in_lanes(
+    work: Callable[[Batch], Result],
+    batches: Sequence[Batch],
+    keep: Callable[[Batch, Result], None],
+    around: Callable[[], AbstractContextManager[object]],
+) -> None:
+    """`work` on each batch, within `around` in each lane; `keep` gets what it returns, in this thread.
+
+    They come as they get done, not in order. What is raised, by `work` or by `keep`, stops both lanes after the batch
+    at hand, and is raised here.
+    """
+    threads = max(1, torch.get_num_threads() // _LANES)
+    todo, lock, stopped = iter(batches), threading.Lock(), threading.Event()
+    done: SimpleQueue[tuple[Batch, Result] | None] = SimpleQueue()  # None: a lane has ended
+
+    def lane() -> None:
+        torch.get_num_threads()  # at its first use in a thread torch sets the count that is limited here
+        try:
+            with threadpool_limits(threads, user_api="openmp"), around():
+                while not stopped.is_set():
+                    with lock:
+                        batch = next(todo, None)
+                    if batch is None:
+                        break
+                    done.put((batch, work(batch)))
+        except BaseException:
+            stopped.set()
+            raise
+        finally:
+            done.put(None)
+
+    with ThreadPoolExecutor(_LANES) as pool:
+        lanes = [pool.submit(lane) for _ in range(_LANES)]
+        try:
+            running = len(lanes)
+            while running:
+                if (found := done.get()) is None:
+                    running -= 1
+                else:
+                    keep(*found)
+        finally:
+            stopped.set()
+        for one in lanes:
+            one.result()
