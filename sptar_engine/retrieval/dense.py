@@ -14,7 +14,7 @@ from sptar_engine.records import Hit
 from sptar_engine.retrieval.best_hits import BestHits, places_by_id
 from sptar_engine.retrieval.chunks import chunk_by_length
 from sptar_engine.retrieval.kinds import DOCUMENT
-from sptar_engine.retrieval.lanes import in_lanes, lanes_on
+from sptar_engine.retrieval.lanes import in_lanes, lanes_for
 from sptar_engine.runtime import torch_dtype
 
 Vectors = NDArray[np.float32]
@@ -81,11 +81,12 @@ def encode(
     try:
         batches = chunk_by_length(_count_tokens(model, unique), budget)
         # The last digits of float32 depend on the threads of an operation, and are to stay what they were.
-        ahead = 1 if rounds and lanes_on(model.device) > 1 else len(batches)
-        with rounding():  # one for all batches: each would round the weights anew, some 30 % of the time on a CPU
+        divides = rounds and len(batches) > 2 and lanes_for(model, model.device) > 1
+        ahead = 1 if divides else len(batches)
+        with rounding():  # around all batches: within one of its own each would round the weights anew
             for places in batches[:ahead]:
                 keep(places, encoded(places))
-        if batches[ahead:]:  # behind a first one, at which the tokeniser is set, which threads must not do at once
+        if divides:  # behind a first one, at which the tokeniser is set, which threads must not do at once
             in_lanes(encoded, batches[ahead:], keep, rounding)
     finally:
         model.max_seq_length = limit

@@ -2,7 +2,7 @@
 
 In one lane all cores share every operation and wait for each other at its end, thousands of times a second. Our
 processes let threads sleep while they wait, since spinning ones ruin each other beside other work, and waking up takes
-time. Where operations are short that is a third of it all (`benchmarks.retrieval`).
+time, which adds up where operations are short (`benchmarks.retrieval`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -23,9 +23,14 @@ Result = TypeVar("Result")
 _LANES = 2
 
 
-def lanes_on(device: torch.device) -> int:
-    """How many lanes the device has room for: an accelerator and a single core have one."""
-    return _LANES if device.type == "cpu" and torch.get_num_threads() >= _LANES else 1
+def lanes_for(model: torch.nn.Module, device: torch.device) -> int:
+    """How many lanes a model on that device has: one on an accelerator and on a single core.
+
+    One, too, where what a model knows of positions changes with the longest text that it has seen so far.
+    """
+    kinds = (str(getattr(module, "rope_type", "")) for module in model.modules())
+    has_state = any("dynamic" in kind or "longrope" in kind for kind in kinds)
+    return _LANES if device.type == "cpu" and torch.get_num_threads() >= _LANES and not has_state else 1
 
 
 def in_lanes(
@@ -39,14 +44,16 @@ def in_lanes(
     They come as they get done, not in order. What is raised, by `work` or by `keep`, stops both lanes after the batch
     at hand, and is raised here.
     """
-    threads = max(1, torch.get_num_threads() // _LANES)
+    every = torch.get_num_threads()
+    shares = [max(1, (every + place) // _LANES) for place in range(_LANES)]
+    openmp = ThreadpoolController().select(user_api="openmp")  # a limit there is one of the thread that sets it
     todo, lock, stopped = iter(batches), threading.Lock(), threading.Event()
     done: SimpleQueue[tuple[Batch, Result] | None] = SimpleQueue()  # None: a lane has ended
 
-    def lane() -> None:
+    def lane(threads: int) -> None:
         torch.get_num_threads()  # at its first use in a thread torch sets the count that is limited here
         try:
-            with threadpool_limits(threads, user_api="openmp"), around():
+            with openmp.limit(limits=threads), around():
                 while not stopped.is_set():
                     with lock:
                         batch = next(todo, None)
@@ -60,8 +67,8 @@ def in_lanes(
             done.put(None)
 
     with ThreadPoolExecutor(_LANES) as pool:
-        lanes = [pool.submit(lane) for _ in range(_LANES)]
         try:
+            lanes = [pool.submit(lane, share) for share in shares]
             running = len(lanes)
             while running:
                 if (found := done.get()) is None:

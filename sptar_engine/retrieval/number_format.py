@@ -1,8 +1,9 @@
 """The number format in which the documents of a corpus are encoded.
 
 float32 is what everything is measured in, but for the documents of large collections: 100,000 take some twenty minutes
-in it on two cores, and half of that where the processor has instructions for bfloat16. So a large corpus is encoded in
-bfloat16 where this machine is clearly faster in it and the model's vectors stay nearly the same; queries never are.
+in it on two cores, and less than half of that where the processor has instructions for bfloat16. So a large corpus is
+encoded in bfloat16 where this machine is clearly faster in it and the model's vectors stay nearly the same; queries
+never are.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def look_at(page: Page, address: str) -> list[str]:
                 nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
                 found.append(f"{address} ({scheme}): {violation['id']}: {violation['help']}: {nodes}")
     page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true; })")
-    for screen in (390, 768, 1280):
+    for screen in (390, 768, 1024, 1280):
         page.set_viewport_size({"width": screen, "height": 900})
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > screen:
