@@ -21,6 +21,7 @@ class SampleView:
     def __init__(self, project: Project, say: Callable[[str], None]) -> None:
         self._project = project
         self._say = say
+        self._followed: int | None = None  # by its key: somebody may start another one in the meantime
         self._states: dict[int, str] = {}
         self._last_line = 0.0
         self._message = ""
@@ -31,7 +32,7 @@ class SampleView:
         if self._finished:
             return
         try:
-            experiment = sample.newest_experiment(self._project)
+            experiment = self._experiment()
             if experiment is None:
                 self._tell_errand(Errand.objects.filter(project=self._project).order_by("-pk").first())
             else:
@@ -40,6 +41,16 @@ class SampleView:
             return
         finally:
             connection.close()
+
+    def _experiment(self) -> Experiment | None:
+        """The newest at the first look that finds one, and that one from then on; gone, it is over."""
+        if self._followed is None:
+            newest = sample.newest_experiment(self._project)
+            self._followed = newest and newest.pk
+            return newest
+        followed = Experiment.objects.filter(pk=self._followed).first()
+        self._finished = followed is None
+        return followed
 
     def _tell_errand(self, errand: Errand | None) -> None:
         message = "" if errand is None else errand.error or errand.message
@@ -75,7 +86,10 @@ def _ending(experiment: Experiment) -> str:
     """The arms with nDCG@10 (sptar_engine.workspace.compare), or why there are none."""
     arms = experiment.comparison.get("arms", {})
     if experiment.state != State.DONE or not arms:
-        return f"The sample experiment is {State(experiment.state).label.lower()}; its page says why."
+        words = {State.FAILED: "has failed", State.CANCELLED: "was stopped"}.get(
+            State(experiment.state), "has no result"
+        )
+        return f"The sample experiment {words}; its page says why."
     table = Table()
     for name in ("arm", "nDCG@10", "95 % interval"):
         table.add_column(name, no_wrap=True)
